@@ -1,0 +1,42 @@
+/*
+ * The doorbell: how a sleeping slot is woken without a lock and without a
+ * system call while it is awake.
+ *
+ * A slot has one eventfd and one `sleeping` word in shared memory.  Whoever made
+ * something for it stores that (release), fences (seq_cst), loads `sleeping`, and
+ * writes the eventfd only if it is set.  The sleeper publishes its own positions,
+ * sets the word, fences, checks everything it may be woken for once more, and only
+ * then waits.  Only the sleeper clears the word.  Without either fence a wake-up
+ * can be lost: t/unit/shm_doorbell.c and the model in t/model say so.
+ */
+#ifndef SHM_DOORBELL_H
+#define SHM_DOORBELL_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* A page a slot, written by that slot only. */
+struct slot_page {
+	_Atomic uint32_t sleeping;
+	_Atomic uint32_t turn; /* counts the slot's turns */
+	uint8_t pad[4096 - 8];
+};
+_Static_assert(sizeof(struct slot_page) == 4096, "one page");
+
+struct doorbell {
+	struct slot_page *page; /* read-only unless it is our own slot */
+	int eventfd;
+};
+
+/* Producer's side: fence, look, ring if asleep. Returns true when it rang. */
+bool doorbell_ring(struct doorbell *d);
+/* Ring whether or not the slot sleeps (another thread's mail). */
+void doorbell_ring_always(struct doorbell *d);
+/* Sleeper's side. Between the two, check every input, output and the mailbox. */
+void doorbell_prepare_sleep(struct doorbell *d); /* sleeping = 1; fence */
+void doorbell_awake(struct doorbell *d);         /* sleeping = 0 */
+/* Take the eventfd's count so that epoll is quiet again. */
+void doorbell_drain(struct doorbell *d);
+
+#endif
