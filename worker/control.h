@@ -1,0 +1,126 @@
+/*
+ * What supervisor and TaskManager say to each other, as structs: bodies of the
+ * messages in base/msg.def.  Both sides use these encoders and decoders and nothing else.
+ */
+#ifndef WORKER_CONTROL_H
+#define WORKER_CONTROL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/id.h"
+#include "base/msg.h"
+
+#define TM_ID_SIZE 40 /* "127.0.0.1:<pid>-<6 hex>" */
+
+/* Flink's ExecutionState. */
+enum task_state {
+	TASK_CREATED, TASK_SCHEDULED, TASK_DEPLOYING, TASK_INITIALIZING, TASK_RUNNING,
+	TASK_FINISHED, TASK_CANCELING, TASK_CANCELED, TASK_FAILED, TASK_RECONCILING,
+	TASK_N_STATES
+};
+const char *task_state_name(enum task_state s); /* "CREATED", ... */
+bool task_state_is_terminal(enum task_state s); /* FINISHED, CANCELED, FAILED */
+
+/* HELLO */
+struct ctl_hello {
+	uint32_t place;      /* tm-<place>, 1-based */
+	uint32_t generation; /* of that place, 1-based */
+	uint32_t pid;
+	uint32_t n_slots;
+	char tm_id[TM_ID_SIZE];
+};
+void ctl_encode_hello(struct msg_writer *w, const struct ctl_hello *m);
+int ctl_decode_hello(struct msg_reader *r, struct ctl_hello *m, struct err *e);
+
+/* HEARTBEAT, both ways */
+#define CTL_MAX_SLOTS 64
+struct ctl_heartbeat {
+	uint64_t seq;
+	uint32_t n_slots; /* answers only */
+	uint32_t turn[CTL_MAX_SLOTS];
+	bool sleeping[CTL_MAX_SLOTS];
+};
+void ctl_encode_heartbeat(struct msg_writer *w, const struct ctl_heartbeat *m);
+int ctl_decode_heartbeat(struct msg_reader *r, struct ctl_heartbeat *m, struct err *e);
+
+/* DEPLOY: all tasks of one attempt on one TaskManager. Slot sharing: participating slot i runs
+ * subtask i of every vertex whose parallelism is over i. */
+struct ctl_deploy_slot {
+	uint32_t slot;       /* participating slot (subtask index) */
+	uint32_t local_slot; /* which of this worker's slots */
+};
+struct ctl_deploy_task {
+	uint32_t vertex;        /* index in the job graph */
+	uint32_t subtask;
+	uint32_t attempt;       /* 0-based execution attempt number of this subtask, for names */
+	struct id128 execution; /* execution attempt id */
+	uint32_t metrics_block;
+};
+struct ctl_deploy {
+	struct id128 job_id;
+	uint64_t attempt; /* of the job, from 1; in every later message */
+	char *job_name;
+	char *artifact;   /* path of the .so */
+	char **argv;      /* the job's arguments */
+	uint32_t argc;
+	uint32_t default_parallelism; /* with force: as given to job_graph_create */
+	bool force_parallelism;
+	int plan_fd;      /* memfd with the plan's JSON */
+	int exchange_fd;
+	uint32_t n_slots; /* participating slots of the attempt, all workers together */
+	int *eventfds;    /* one each; -1 for slots of this worker (it has its own) */
+	uint32_t n_own;
+	struct ctl_deploy_slot *own;
+	uint32_t n_tasks;
+	struct ctl_deploy_task *tasks;
+	int64_t buffer_timeout_ms, auto_watermark_interval_ms;
+	uint32_t record_max_size;
+};
+void ctl_encode_deploy(struct msg_writer *w, const struct ctl_deploy *m);
+/* On success the caller owns all memory and descriptors: ctl_deploy_fini closes and frees. */
+int ctl_decode_deploy(struct msg_reader *r, struct ctl_deploy *m, struct err *e);
+void ctl_deploy_fini(struct ctl_deploy *m);
+
+/* DROP and DROPPED */
+struct ctl_attempt {
+	struct id128 job_id;
+	uint64_t attempt;
+};
+void ctl_encode_attempt(struct msg_writer *w, const struct ctl_attempt *m);
+int ctl_decode_attempt(struct msg_reader *r, struct ctl_attempt *m, struct err *e);
+
+/* TASK_STATE */
+struct ctl_task_state {
+	struct id128 job_id;
+	uint64_t attempt;
+	uint32_t vertex, subtask;
+	enum task_state state;
+	int64_t wall_ms; /* when it entered the state */
+	struct err cause; /* FAILED only */
+};
+void ctl_encode_task_state(struct msg_writer *w, const struct ctl_task_state *m);
+int ctl_decode_task_state(struct msg_reader *r, struct ctl_task_state *m, struct err *e);
+
+/* A deploy that could not even make its tasks (plan, exchange, artifact): vertex and subtask are UINT32_MAX in
+ * a TASK_STATE of FAILED; the whole attempt fails with its cause. */
+
+/* What a forked TaskManager has from its parent, all at fixed numbers after adoption. */
+struct inheritance {
+	uint32_t place, generation, n_slots;
+	int control_fd;  /* SOCK_SEQPACKET, this end */
+	int metrics_fd;
+	int log_fd;      /* taskmanager-N.log, O_APPEND */
+	int out_fd;      /* taskmanager-N.out, becomes 1 and 2 */
+	int stderr_fd;   /* the supervisor's stderr, for log lines */
+	int eventfds[CTL_MAX_SLOTS]; /* one a slot */
+	int64_t heartbeat_timeout_ms;
+	int log_level;
+	uint32_t parent_pid;
+};
+
+/* A TaskManager's whole life, in a child just forked with all signals blocked. */
+_Noreturn void taskmanager_main(const struct inheritance *in);
+
+#endif
