@@ -2,7 +2,7 @@
  * Control messages: typed frames over one UNIX SOCK_SEQPACKET socketpair, with
  * descriptors by SCM_RIGHTS.  Used between the supervisor and each child.
  *
- * A frame is a header (magic, type, attempt, length) and a body written and read
+ * A frame is a header (magic, type, descriptors, length) and a body written and read
  * by the functions below, little-endian, length-prefixed strings.  A body over
  * MSG_INLINE_MAX travels in a memfd, transparently.  Nothing that comes in is
  * trusted: a reader that runs past the end stays at the end and says so once,
@@ -64,14 +64,16 @@ const char *msg_get_str(struct msg_reader *r); /* "" when bad */
 const void *msg_get_bytes(struct msg_reader *r, size_t *len);
 void msg_get_id(struct msg_reader *r, struct id128 *id);
 int msg_get_fd(struct msg_reader *r); /* takes ownership; -1 when there is none */
-/* True when all reads were inside the body and nothing is left over. */
+/* True when all reads were inside the body and nothing of it is left over. */
 bool msg_reader_ok(const struct msg_reader *r);
 
 /* One end of a socketpair on an event loop. */
 struct channel;
 struct event_base;
 typedef void channel_msg_fn(void *arg, unsigned type, struct msg_reader *r);
-typedef void channel_closed_fn(void *arg, const struct err *why); /* once; then destroy it */
+/* Once, from the loop: ERR_UNAVAILABLE where the other end closed, else what did not verify.
+ * No message follows; destroy the channel then or later.  Either callback may destroy it. */
+typedef void channel_closed_fn(void *arg, const struct err *why);
 
 /* A non-blocking, close-on-exec SOCK_SEQPACKET pair with room for bursts. */
 int channel_pair(int fds[2], struct err *e);
@@ -80,8 +82,9 @@ int channel_pair(int fds[2], struct err *e);
 struct channel *channel_create(struct event_base *base, int fd, int priority,
     channel_msg_fn *on_msg, channel_closed_fn *on_closed, void *arg);
 void channel_destroy(struct channel *c);
-/* Send now or, where the socket is full, from the loop later, in order.
- * Descriptors are duplicated when it has to wait. Never blocks. */
+/* Send now or, where the socket is full, from the loop later, in order; w NULL: no body.
+ * Descriptors are duplicated when it has to wait. Never blocks.  After the other end is gone
+ * it does nothing; on_closed tells. */
 void channel_send(struct channel *c, enum msg_type type, const struct msg_writer *w);
 size_t channel_queued(const struct channel *c); /* frames that wait for room */
 
