@@ -1,0 +1,172 @@
+/*
+ * What the REST API may ask of the cluster.  rest/ knows nothing else of it, so it
+ * could live in a process of its own; supervisor/gateway.c answers, tests answer with a
+ * fake.  Views are copies: borrowed until the handler returns, allocated from the
+ * view arena given by the caller.  Actions that take time answer by callback from
+ * the event loop.
+ */
+#ifndef REST_GATEWAY_H
+#define REST_GATEWAY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/conf.h"
+#include "base/err.h"
+#include "base/id.h"
+
+/* Flink's JobStatus. */
+enum job_state {
+	JOB_INITIALIZING, JOB_CREATED, JOB_RUNNING, JOB_FAILING, JOB_FAILED, JOB_CANCELLING,
+	JOB_CANCELED, JOB_FINISHED, JOB_RESTARTING, JOB_SUSPENDED, JOB_RECONCILING,
+	JOB_N_STATES
+};
+const char *job_state_name(enum job_state s);
+bool job_state_is_terminal(enum job_state s); /* FINISHED, CANCELED, FAILED */
+
+/* Task states by index of worker/control.h's enum task_state, counted or stamped. */
+#define GW_N_TASK_STATES 10
+extern const char *const gw_task_state_names[GW_N_TASK_STATES]; /* "CREATED", "SCHEDULED", ... */
+
+/* Memory of one request's views; freed as a whole. */
+struct gw_arena;
+struct gw_arena *gw_arena_create(void);
+void gw_arena_destroy(struct gw_arena *a);
+void *gw_alloc(struct gw_arena *a, size_t size); /* zeroed */
+char *gw_strdup(struct gw_arena *a, const char *s);
+char *gw_printf(struct gw_arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+struct gw_overview {
+	unsigned taskmanagers, slots_total, slots_available;
+	unsigned jobs_running, jobs_finished, jobs_cancelled, jobs_failed; /* RESTARTING and the like count as running */
+};
+
+struct gw_io {
+	int64_t read_bytes, write_bytes, read_records, write_records;
+	bool complete; /* all attempts have reported */
+	int64_t idle_ms, busy_ms, backpressured_ms;
+};
+
+struct gw_subtask {
+	unsigned index;
+	unsigned state;   /* task state */
+	unsigned attempt; /* 0-based */
+	struct id128 execution;
+	const char *host, *tm_id; /* "(unassigned)" both where there is none */
+	int64_t since_ms[GW_N_TASK_STATES]; /* when it entered each state, 0: never */
+	struct gw_io io;
+};
+
+struct gw_vertex {
+	struct id128 id;
+	const char *name;
+	unsigned parallelism, max_parallelism;
+	unsigned n_subtasks;
+	struct gw_subtask *subtasks;
+	unsigned n_inputs;
+	struct gw_input {
+		struct id128 from;
+		const char *ship; /* "HASH" */
+	} *inputs;
+	bool is_source, is_sink;
+};
+
+struct gw_exception {
+	const char *name;      /* class-like name */
+	const char *text;      /* "name: sentence" and what else is known */
+	int64_t timestamp_ms;
+	const char *task_name; /* "ClickEvent Counter (2/2) - execution #0", NULL: global */
+	const char *location;  /* NULL: unassigned */
+	const char *tm_id;
+};
+
+struct gw_job {
+	struct id128 id;
+	const char *name;
+	enum job_state state;
+	int64_t start_ms, end_ms /* -1 */, last_modification_ms;
+	int64_t since_ms[JOB_N_STATES]; /* last entry of each state, 0: never */
+	unsigned parallelism_default;
+	unsigned n_vertices; /* 0 before the plan is known */
+	struct gw_vertex *vertices;
+	int64_t num_restarts, last_restart_ms /* length of the last restart */, down_since_ms /* 0: up */, running_since_ms;
+	/* failures, newest first; the first is the root exception */
+	unsigned n_exceptions;
+	struct gw_exception *exceptions;
+	bool exceptions_truncated;
+	unsigned n_failed_now; /* currently failed attempts, all-exceptions */
+	struct gw_exception *failed_now;
+	unsigned n_args;
+	const char **args;
+};
+
+struct gw_taskmanager {
+	const char *id;   /* 127.0.0.1:<pid>-<6 hex> */
+	const char *path;
+	unsigned place, pid, generation;
+	int64_t last_heartbeat_ms;
+	unsigned slots, free_slots;
+	int64_t memory_rss_bytes, ring_bytes, heap_bytes;
+	int64_t physical_memory_bytes;
+	unsigned cpu_cores;
+};
+
+struct gw_jar {
+	const char *id;   /* <uuid>_<name> */
+	const char *name;
+	int64_t uploaded_ms;
+	const char *entry; /* the job's name in the shared object, NULL: not known */
+};
+
+/* Metrics as text. */
+struct gw_metric {
+	const char *id, *value;
+};
+
+/* The cluster. */
+struct gateway;
+
+void gw_get_overview(struct gateway *g, struct gw_overview *v);
+const struct conf *gw_conf(struct gateway *g);
+/* All jobs; with vertices and subtasks (counters, io), newest first. */
+unsigned gw_jobs(struct gateway *g, struct gw_arena *a, struct gw_job ***jobs);
+/* One job whole, or NULL. */
+struct gw_job *gw_job(struct gateway *g, struct gw_arena *a, const struct id128 *id);
+unsigned gw_taskmanagers(struct gateway *g, struct gw_arena *a, struct gw_taskmanager **tms);
+unsigned gw_jars(struct gateway *g, struct gw_arena *a, struct gw_jar **jars);
+
+/* Actions. `done` is called exactly once, from the loop, maybe before the call returns. */
+typedef void gw_done_fn(void *arg, const struct err *e /* NULL: success */, const char *text);
+
+/* Take an uploaded file (a temporary path inside gw_upload_dir, which the cluster now owns) under the label `name`. text: the stored path. */
+void gw_jar_add(struct gateway *g, const char *temp_path, const char *name, gw_done_fn *done, void *arg);
+void gw_jar_delete(struct gateway *g, const char *jar_id, gw_done_fn *done, void *arg);
+const char *gw_upload_dir(struct gateway *g); /* exists; ".../flink-web-upload" */
+
+struct gw_run {
+	const char *jar_id;
+	unsigned n_args;
+	const char **args;
+	unsigned parallelism; /* 0: not given */
+	const struct id128 *job_id; /* NULL: a fresh one */
+	const char *savepoint_path; /* NULL: none */
+	bool allow_non_restored;
+	const char *entry_class; /* NULL; accepted, has no meaning */
+};
+/* text: the job id, as soon as the job is in the list. Errors: ERR_NOT_FOUND unknown jar; ERR_INVALID and
+ * ERR_USER the program's own or the builder's. */
+void gw_jar_run(struct gateway *g, const struct gw_run *run, gw_done_fn *done, void *arg);
+/* ERR_NOT_FOUND: unknown or already ended. Ends asynchronously: CANCELLING, CANCELED. */
+void gw_job_cancel(struct gateway *g, const struct id128 *id, gw_done_fn *done, void *arg);
+
+int64_t gw_now_ms(struct gateway *g);
+
+/* The REST server over a gateway, on an event loop (rest/rest.c). */
+struct rest_server;
+struct event_base;
+/* Binds to conf rest.bind-address and rest.port. *port: what it listens on. */
+struct rest_server *rest_create(struct event_base *base, struct gateway *g, int priority, unsigned *port, struct err *e);
+void rest_destroy(struct rest_server *r);
+
+#endif
