@@ -9,12 +9,41 @@
 #ifndef SHM_EXCHANGE_H
 #define SHM_EXCHANGE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
 #include "base/id.h"
 #include "shm/doorbell.h"
 #include "shm/ring.h"
+
+#define EXCHANGE_MAGIC     UINT64_C(0x4748435852494557) /* "WEIRXCHG" in memory */
+#define EXCHANGE_VERSION   1
+#define EXCHANGE_SLOTS_MAX 4096
+#define EXCHANGE_RINGS_MAX (1u << 20)
+
+/* The memfd's first page. Written by the supervisor before anyone has the descriptor; version last. */
+struct exchange_header {
+	uint64_t magic;
+	uint32_t version;
+	uint32_t header_bytes;
+	struct id128 job_id;
+	uint64_t attempt;
+	uint64_t total_bytes;
+	uint32_t n_slots;
+	uint32_t n_rings;
+	uint64_t table_off; /* struct exchange_ring_entry[n_rings] */
+	uint64_t slots_off; /* struct slot_page[n_slots] */
+};
+struct exchange_ring_entry {
+	uint64_t ring_off; /* consumer page, producer page, data */
+	uint32_t size_bytes;
+	uint32_t producer_slot;
+	uint32_t consumer_slot;
+	uint32_t reserved; /* 0 */
+};
+_Static_assert(sizeof(struct exchange_header) == 72, "drawn in shm/README.md");
+_Static_assert(sizeof(struct exchange_ring_entry) == 24, "drawn in shm/README.md");
 
 /* Supervisor's side: what is wanted. */
 struct exchange_ring_spec {
@@ -59,7 +88,12 @@ int exchange_consumer(struct exchange *x, uint32_t id, struct ring *r, struct er
 /* Doorbell of a participating slot, valid until detach. */
 struct doorbell *exchange_doorbell(struct exchange *x, uint32_t slot);
 
-/* Test helper: a ring of its own in anonymous memory, both sides in this process. */
+uint32_t exchange_n_rings(const struct exchange *x);
+/* Bytes of rings that this process has mapped, for its metrics. */
+uint64_t exchange_mapped_bytes(struct exchange *x);
+
+/* Test helper: a ring of its own in an unnamed memfd, both sides in this process, each with the
+ * other's doorbell as its peer. NULL: no memory (errno). */
 struct ring_pair;
 struct ring_pair *ring_pair_create(uint64_t size, struct doorbell *producer, struct doorbell *consumer,
     struct ring *producer_side, struct ring *consumer_side);

@@ -13,6 +13,8 @@
 
 #include "base/err.h"
 
+#define METRICS_MAGIC       UINT64_C(0x5352544d52494557) /* "WEIRMTRS" in memory */
+#define METRICS_VERSION     1
 #define METRICS_TASK_BLOCKS 4096
 #define METRICS_BLOCK_SIZE  1024
 #define METRICS_LAST_WORDS  512
@@ -41,7 +43,7 @@ _Static_assert(sizeof(struct metrics_task) == METRICS_BLOCK_SIZE, "1 KiB");
 struct metrics_process {
 	uint64_t magic;
 	uint32_t version;
-	uint32_t pid;
+	_Atomic uint32_t pid; /* of the worker that attached it */
 	_Atomic int64_t heap_bytes;
 	_Atomic int64_t arena_bytes;
 	_Atomic int64_t ring_bytes;
@@ -57,7 +59,10 @@ int metrics_create(struct err *e); /* memfd or -1; supervisor, before the fork *
 struct metrics_region *metrics_attach(int fd, int writable, struct err *e);
 void metrics_detach(struct metrics_region *m);
 struct metrics_process *metrics_process(struct metrics_region *m);
-struct metrics_task *metrics_task(struct metrics_region *m, uint32_t block); /* NULL out of range */
+/* A task's block, its page reserved: NULL out of range or without memory. Any thread. */
+struct metrics_task *metrics_task(struct metrics_region *m, uint32_t block);
+/* Zero a block before its next attempt; the owner's slot or, before it runs, the main thread. */
+void metrics_task_clear(struct metrics_task *t);
 
 static inline void metrics_add(struct metrics_task *t, unsigned m, int64_t n)
 {
