@@ -48,6 +48,15 @@ struct job_graph {
  */
 struct job_graph *job_graph_create(const struct stream_graph *g, uint32_t default_parallelism, bool force, struct err *e);
 void job_graph_destroy(struct job_graph *jg);
+/* How many operators keep state and have no uid: their state is lost when the graph changes. */
+unsigned job_graph_n_stateful_without_uid(const struct job_graph *jg);
+/* The vertex that operator `node` was chained into, and its place in ops[]. */
+uint32_t job_graph_vertex_of(const struct job_graph *jg, uint32_t node, uint32_t *place);
+
+/* More rings than this are refused: each takes 40 KiB and a mapping at the least. */
+#define LAYOUT_MAX_RINGS (1u << 20)
+/* Number the rings edge by edge; -1 where there are too many. Called by job_graph_create. */
+int layout_assign(struct job_graph *jg, struct err *e);
 
 /* The ring of an edge that joins producer p to consumer c, or UINT32_MAX where there is none (FORWARD, p != c). */
 uint32_t layout_ring(const struct job_graph *jg, uint32_t edge, uint32_t p, uint32_t c);

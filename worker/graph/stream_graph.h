@@ -21,7 +21,7 @@ enum node_type {
 	NODE_MAP,
 	NODE_FILTER,
 	NODE_FLAT_MAP,
-	NODE_WATERMARKS, /* timestamps and watermarks behind a source */
+	NODE_WATERMARKS, /* timestamps and watermarks behind another operator; a source has its own strategy */
 	NODE_WINDOW,     /* keyed window with aggregate and optional window function */
 	NODE_SINK,       /* serializer + connector */
 	NODE_N_TYPES
@@ -38,6 +38,13 @@ enum fn_role { FN_MAIN, FN_DESERIALIZER, FN_SERIALIZER, FN_TIMESTAMP, FN_KEY, FN
 
 struct graph_option {
 	char *key, *value;
+};
+
+/* What weir_file read: main sees the same bytes at every replay. */
+struct graph_file {
+	char *path;
+	void *data; /* a NUL behind */
+	uint32_t len;
 };
 
 struct graph_fn {
@@ -77,6 +84,8 @@ struct graph_node {
 struct graph_edge {
 	uint32_t from, to; /* node ids */
 	enum ship ship;    /* SHIP_HASH: by the key function of node `to` */
+	bool given;        /* by the job. Otherwise FORWARD, which the job graph turns into REBALANCE
+	                    * where the parallelism of both ends differs */
 };
 
 struct stream_graph {
@@ -87,10 +96,54 @@ struct stream_graph {
 	unsigned n_edges, cap_edges;
 	struct graph_option *settings; /* weir_env_set: parallelism.default, pipeline.operator-chaining, ... */
 	unsigned n_settings;
+	struct graph_option *params; /* the job's arguments, with defaults: weir_ctx_param */
+	unsigned n_params;
+	struct graph_file *files;
+	unsigned n_files;
 };
+
+#define GRAPH_MAX_NODES       1024
+#define GRAPH_MAX_EDGES       4096
+#define GRAPH_MAX_PARALLELISM 32768 /* also the largest max parallelism, as in Flink */
 
 struct stream_graph *stream_graph_create(void);
 void stream_graph_destroy(struct stream_graph *g);
+/* Append a zeroed node or edge. The pointers are borrowed until the next such call. */
+struct graph_node *stream_graph_add_node(struct stream_graph *g, enum node_type type);
+struct graph_edge *stream_graph_add_edge(struct stream_graph *g, uint32_t from, uint32_t to, enum ship ship);
+/* Set or replace key in a list of options. */
+void graph_option_set(struct graph_option **options, unsigned *n, const char *key, const char *value);
+
+/*
+ * Is the graph whole?  At least one operator; edges lead from earlier nodes to later ones, so
+ * there is no cycle; sources have no input and all others one; uids are unique; types agree
+ * along each edge; each node has the functions of its type.
+ * Run on what a job built and on what a plan says.  Returns 0 or -1 with the operator's name.
+ */
+int stream_graph_check(const struct stream_graph *g, struct err *e);
+/* Can anything go over an edge from a stream of `from` to an input of `to`? */
+bool graph_type_fits(const struct graph_type *from, const struct graph_type *to);
+
+/*
+ * The operator's name as log, metrics and REST print it: "Source: NAME", "Sink NAME", else NAME.
+ * That is Flink 1.14's: fromSource puts "Source: " in front and sinkTo, for a sink without a
+ * committer, "Sink " without a colon (only the older addSink had "Sink: ").  Caller frees.
+ */
+char *graph_node_operator_name(const struct graph_node *n);
+/* Does the operator keep state, so that it wants a uid? Sources keep positions, windows their panes. */
+bool graph_node_is_stateful(const struct graph_node *n);
+/* An argument of the job by its name without dashes, its default, or NULL. Borrowed. */
+const char *stream_graph_param(const struct stream_graph *g, const char *name);
+
+/* Names to values; -1 where there is no such name. */
+int node_type_parse(const char *name);
+int ship_parse(const char *name);
+int fn_role_parse(const char *name);
+int key_kind_parse(const char *name);
+int chaining_parse(const char *name);
+const char *fn_role_name(enum fn_role r); /* "main", "deserializer", ... as in the plan */
+const char *key_kind_name(weir_key_kind k); /* "none", "int", "long", "string", "bytes" */
+const char *chaining_name(enum chaining c); /* "always", "head", "never" */
 /* The value of a setting or of a node's option, or def. Borrowed. */
 const char *stream_graph_setting(const struct stream_graph *g, const char *key, const char *def);
 const char *graph_node_option(const struct graph_node *n, const char *key, const char *def);
