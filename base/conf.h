@@ -17,9 +17,11 @@
 
 struct conf {
 	/* One member a row: int64_t for INT, DURATION (ms), MEMORY (bytes); bool; char * for STR, PATH, ENUM.
+	 * SECONDS is a DURATION whose bare number Flink reads as seconds.
 	 * PATH values are plain paths, after file: was taken off. */
 #define CONF_INT(member, key, def, min, max, reload, sentence) int64_t member;
 #define CONF_DURATION(member, key, def, min, max, reload, sentence) int64_t member##_ms;
+#define CONF_SECONDS(member, key, def, min, max, reload, sentence) int64_t member##_ms;
 #define CONF_MEMORY(member, key, def, min, max, reload, sentence) int64_t member##_bytes;
 #define CONF_BOOL(member, key, def, reload, sentence) bool member;
 #define CONF_STR(member, key, def, reload, sentence) char *member;
@@ -28,6 +30,7 @@ struct conf {
 #include "base/conf_keys.def"
 #undef CONF_INT
 #undef CONF_DURATION
+#undef CONF_SECONDS
 #undef CONF_MEMORY
 #undef CONF_BOOL
 #undef CONF_STR
@@ -61,7 +64,7 @@ struct conf_row {
 };
 unsigned conf_n_rows(void);
 const struct conf_row *conf_row_at(unsigned i);
-/* The effective value of row i as Flink would print it; caller frees. */
+/* The effective value of row i: as it was written, or the default's text; caller frees. */
 char *conf_row_value(const struct conf *c, unsigned i);
 
 /* Flink's value syntax, used for job options too. Return 0 or -1 with what is allowed. */
@@ -69,6 +72,10 @@ int conf_parse_duration(const char *text, int64_t *ms, struct err *e); /* "10 s"
 int conf_parse_memory(const char *text, int64_t *bytes, struct err *e); /* "64 mb", "1g", bare: bytes */
 int conf_parse_i64(const char *text, int64_t min, int64_t max, int64_t *v, struct err *e);
 int conf_parse_bool(const char *text, bool *v, struct err *e);
+
+/* The reverse, in the largest unit that divides: "10 s", "64 mb". */
+void conf_format_duration(int64_t ms, char *out, size_t size);
+void conf_format_memory(int64_t bytes, char *out, size_t size);
 
 /* The known word nearest to text by edits (within a third of its length), or NULL. */
 const char *conf_nearest(const char *text, const char *const *words, unsigned n);
