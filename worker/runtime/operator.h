@@ -52,7 +52,8 @@ struct operator_type {
 	const char *name;
 	size_t size; /* of the whole struct that begins with struct operator */
 
-	/* On the task's fiber, last operator first; may wait with task_wait. 0, or -1 with e filled. */
+	/* On the task's fiber, last operator first; may wait with task_wait. 0, or -1 with e filled.
+	 * The user functions' own open (role by role) is the runtime's: called before this, their close after type->close. */
 	int (*open)(struct operator *op, struct err *e);
 	/* Always called once after open was tried, first operator first; must free everything. May wait. */
 	void (*close)(struct operator *op);
@@ -111,6 +112,13 @@ void operator_set_timer(struct operator *op, int64_t wall_ms);
 
 /* The first failure sticks: "what was wrong and where". */
 void task_fail(struct task *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/*
+ * weir_fail only notes its sentence.  After a negative return call task_fail with the operator's own words:
+ * the noted sentence is put behind them.  Who goes on instead (a malformed message that is skipped) takes
+ * it with this call; "" when there was none.  Borrowed until the next weir_fail.  A sentence that nobody took
+ * fails the task when the element is done.
+ */
+const char *task_user_error(struct task *t);
 /* Failed or cancelled: return as soon as possible. */
 bool task_stopping(const struct task *t);
 /* Call after each record, firing or timer that a loop handled: lets mail and other tasks in when
@@ -140,6 +148,7 @@ struct metrics_task *task_metrics(struct task *t);
 /* The eventfd of the task's slot, for rd_kafka_queue_io_event_enable. */
 int task_eventfd(const struct task *t);
 const char *task_param(const struct task *t, const char *name); /* the job's arguments as parsed */
+int64_t task_auto_watermark_ms(const struct task *t); /* longest wait for a periodic watermark without input */
 
 /*
  * Run fn(arg) on the attempt's connector thread, where it may wait (at most about 1 s a call).
