@@ -71,6 +71,7 @@ struct ctl_deploy {
 	int exchange_fd;
 	uint32_t n_slots; /* participating slots of the attempt, all workers together */
 	int *eventfds;    /* one each; -1 for slots of this worker (it has its own) */
+	uint32_t n_before; /* decoded: how many of them came in DOORBELLS and are still -1 */
 	uint32_t n_own;
 	struct ctl_deploy_slot *own;
 	uint32_t n_tasks;
@@ -82,6 +83,27 @@ void ctl_encode_deploy(struct msg_writer *w, const struct ctl_deploy *m);
 /* On success the caller owns all memory and descriptors: ctl_deploy_fini closes and frees. */
 int ctl_decode_deploy(struct msg_reader *r, struct ctl_deploy *m, struct err *e);
 void ctl_deploy_fini(struct ctl_deploy *m);
+
+/*
+ * DOORBELLS: a frame has room for MSG_FDS_MAX descriptors.  The doorbells of slots from ctl_deploy_n_inline on
+ * travel in messages of this kind, sent before their DEPLOY; its decoder leaves -1 at their places and n_before says
+ * how many, and the receiver puts them in with ctl_deploy_take_doorbells.
+ */
+struct ctl_doorbells {
+	struct id128 job_id;
+	uint64_t attempt;
+	uint32_t first, n;
+	int fds[MSG_FDS_MAX]; /* -1: a slot of the receiver's own */
+};
+/* How many of the attempt's slots, from 0, have their doorbells in the DEPLOY itself. */
+uint32_t ctl_deploy_n_inline(const struct ctl_deploy *m);
+/* As many as one frame takes, from slot `first` on. Returns the slot behind the last one. */
+uint32_t ctl_encode_doorbells(struct msg_writer *w, const struct ctl_deploy *m, uint32_t first);
+/* On success the caller owns the descriptors: ctl_doorbells_fini closes them. */
+int ctl_decode_doorbells(struct msg_reader *r, struct ctl_doorbells *m, struct err *e);
+void ctl_doorbells_fini(struct ctl_doorbells *m);
+/* Move them to m; refused when they are another attempt's or out of range. b is left without any. */
+int ctl_deploy_take_doorbells(struct ctl_deploy *m, struct ctl_doorbells *b, struct err *e);
 
 /* DROP and DROPPED */
 struct ctl_attempt {
@@ -102,6 +124,20 @@ struct ctl_task_state {
 };
 void ctl_encode_task_state(struct msg_writer *w, const struct ctl_task_state *m);
 int ctl_decode_task_state(struct msg_reader *r, struct ctl_task_state *m, struct err *e);
+
+/* METRIC_NAMES: the user metrics of one task, all of them each time one was added. */
+struct ctl_metric_names {
+	struct id128 job_id;
+	uint64_t attempt;
+	uint32_t vertex, subtask;
+	uint32_t metrics_block;
+	uint32_t n;   /* names[i] is at METRIC_USER_FIRST + i of the block */
+	char **names;
+};
+void ctl_encode_metric_names(struct msg_writer *w, const struct ctl_metric_names *m);
+/* On success the caller owns the names: ctl_metric_names_fini frees them. */
+int ctl_decode_metric_names(struct msg_reader *r, struct ctl_metric_names *m, struct err *e);
+void ctl_metric_names_fini(struct ctl_metric_names *m);
 
 /* A deploy that could not even make its tasks (plan, exchange, artifact): vertex and subtask are UINT32_MAX in
  * a TASK_STATE of FAILED; the whole attempt fails with its cause. */
