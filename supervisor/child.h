@@ -39,8 +39,8 @@ struct child_death {
 	enum child_kind kind;
 	uint32_t place, generation;
 	pid_t pid;
-	int signal;      /* 0: it exited */
-	int exit_status; /* where signal is 0 */
+	int signo;       /* 0: it exited */
+	int exit_status; /* where signo is 0 */
 	bool expected;   /* it was asked to stop and exited with 0 */
 	bool oom;        /* killed, not by us, while the kernel counted an out-of-memory kill */
 	int64_t lived_ms;
