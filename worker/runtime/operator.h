@@ -12,6 +12,7 @@
 #ifndef WORKER_RUNTIME_OPERATOR_H
 #define WORKER_RUNTIME_OPERATOR_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -169,7 +170,7 @@ void connector_run(struct task *t, void (*fn)(void *arg), void *arg, enum wait_k
 
 /* ---- hot part of struct task, so that task_point is inline ---- */
 struct task_hot {
-	const _Atomic uint32_t *attention; /* the slot's; set by the main thread */
+	_Atomic uint32_t *attention;       /* the slot's; set by the main thread */
 	uint32_t budget;                   /* records until the clock is asked */
 	bool stopping;
 };
@@ -177,7 +178,7 @@ void task_point_slow(struct task *t);
 static inline void task_point(struct task *t)
 {
 	struct task_hot *h = (struct task_hot *)(void *)t; /* first member */
-	if (--h->budget == 0 || __atomic_load_n((const uint32_t *)h->attention, __ATOMIC_RELAXED) != 0)
+	if (--h->budget == 0 || atomic_load_explicit(h->attention, memory_order_relaxed) != 0)
 		task_point_slow(t);
 }
 

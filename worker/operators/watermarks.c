@@ -1,0 +1,129 @@
+/*
+ * Timestamps and watermarks behind a source: Flink's TimestampsAndWatermarks for a
+ * stream that is not the source's own.  (Within a source, each split has its own; see
+ * worker/connectors/reader.c.)
+ *
+ * The bounded-out-of-orderness watermark is the largest timestamp less the bound less
+ * one.  It is emitted every PERIOD_MS, and after every PERIOD_RECORDS records so that a fast
+ * stream's windows fire early.  Upstream watermarks are dropped, but for the last one.
+ */
+#include "base/clock.h"
+#include "worker/operators/operators.h"
+
+#define PERIOD_MS      200
+#define PERIOD_RECORDS 64
+
+struct watermarks_op {
+	struct operator op;
+	const weir_function *assigner;
+	int64_t bound_ms, idle_timeout_ms;
+	int64_t max_ts;  /* WEIR_MIN_TIMESTAMP before the first record */
+	int64_t emitted;
+	int64_t last_record_ns, stalled_at_ns;
+	unsigned n_since;
+	bool idle;
+};
+
+static int watermarks_open(struct operator *op, struct err *e)
+{
+	struct watermarks_op *w = (struct watermarks_op *)(void *)op;
+	const weir_watermark_strategy *s = &op->node->watermark;
+
+	(void)e;
+	w->assigner = operator_fn(op, FN_TIMESTAMP);
+	w->bound_ms = s->out_of_orderness_ms;
+	w->idle_timeout_ms = s->idle_timeout_ms;
+	w->max_ts = w->emitted = WEIR_MIN_TIMESTAMP;
+	w->last_record_ns = task_mono_ns(op->task);
+	w->stalled_at_ns = task_stalled_ns(op->task);
+	operator_set_timer(op, task_wall_ms(op->task) + PERIOD_MS);
+	return 0;
+}
+
+static void watermarks_close(struct operator *op)
+{
+	(void)op;
+}
+
+static void emit_watermark(struct watermarks_op *w)
+{
+	int64_t wm;
+
+	w->n_since = 0;
+	if (w->max_ts == WEIR_MIN_TIMESTAMP || __builtin_sub_overflow(w->max_ts, w->bound_ms + 1, &wm) || wm <= w->emitted)
+		return;
+	w->emitted = wm;
+	w->op.out->watermark(w->op.out, wm);
+}
+
+static void set_idle(struct watermarks_op *w, bool idle)
+{
+	if (w->idle == idle)
+		return;
+	w->idle = idle;
+	w->op.out->status(w->op.out, idle);
+}
+
+static void watermarks_record(struct operator *op, const struct record *r)
+{
+	struct watermarks_op *w = (struct watermarks_op *)(void *)op;
+	struct record stamped = *r;
+
+	op->fn = FN_TIMESTAMP;
+	op->current_ts = r->ts;
+	if (w->assigner != NULL)
+		stamped.ts = w->assigner->timestamp(&op->ctx.pub, r->data, r->len, r->ts);
+	if (stamped.ts == WEIR_MIN_TIMESTAMP) {
+		task_fail(op->task, "%s: the timestamp assigner gave a record no timestamp", op->node->name);
+		return;
+	}
+	if (stamped.ts > w->max_ts)
+		w->max_ts = stamped.ts;
+	w->last_record_ns = task_mono_ns(op->task);
+	set_idle(w, false);
+	op->out->record(op->out, &stamped);
+	if (++w->n_since >= PERIOD_RECORDS)
+		emit_watermark(w);
+}
+
+static void watermarks_timer(struct operator *op, int64_t now_ms)
+{
+	struct watermarks_op *w = (struct watermarks_op *)(void *)op;
+	int64_t stalled = task_stalled_ns(op->task), now_ns = task_mono_ns(op->task);
+
+	emit_watermark(w);
+	/* time in which this task did not run is no silence of its input */
+	w->last_record_ns += stalled - w->stalled_at_ns;
+	w->stalled_at_ns = stalled;
+	if (w->idle_timeout_ms > 0 && now_ns - w->last_record_ns > w->idle_timeout_ms * NS_PER_MS)
+		set_idle(w, true);
+	operator_set_timer(op, now_ms + PERIOD_MS);
+}
+
+static void watermarks_watermark(struct operator *op, int64_t ts)
+{
+	struct watermarks_op *w = (struct watermarks_op *)(void *)op;
+
+	/* Long.MAX_VALUE is the end of the input; all others are replaced by ours */
+	if (ts == WEIR_MAX_TIMESTAMP && w->emitted != ts) {
+		w->emitted = ts;
+		op->out->watermark(op->out, ts);
+	}
+}
+
+static void watermarks_status(struct operator *op, bool idle)
+{
+	(void)op; /* ours says so by itself */
+	(void)idle;
+}
+
+const struct operator_type operator_watermarks = {
+	.name = "watermarks",
+	.size = sizeof(struct watermarks_op),
+	.open = watermarks_open,
+	.close = watermarks_close,
+	.record = watermarks_record,
+	.watermark = watermarks_watermark,
+	.status = watermarks_status,
+	.timer = watermarks_timer,
+};

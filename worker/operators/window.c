@@ -1,0 +1,251 @@
+/*
+ * The window operator: keyed tumbling windows with an aggregate and an optional
+ * window function, in event or processing time.
+ *
+ * (key, window) → accumulator lies in the key groups' tables; the entries of a window are
+ * chained in a list by the window's end, so that firing walks that list and a record that finds its
+ * entry costs one lookup.  An event-time window fires when the watermark reaches its last
+ * millisecond (end - 1); a record of a window that has fired is late and is dropped, counted.
+ * A processing-time window fires when the clock reaches its end.
+ */
+#include "base/err.h"
+#include "base/mem.h"
+#include "shm/metrics.h"
+#include "worker/graph/job_graph.h"
+#include "worker/operators/operators.h"
+#include "worker/operators/window_ends.h"
+#include "worker/state/keyed_table.h"
+
+/* Holds what the aggregate gives until the window function has read it. */
+struct capture {
+	weir_out pub;
+	struct operator *op;
+	void *data;
+	uint32_t cap, len;
+	bool filled;
+};
+
+struct window_op {
+	struct operator op;
+	struct keyed_table state;
+	struct window_ends ends;
+	const weir_function *key_fn, *agg, *window_fn;
+	int64_t size_ms, offset_ms;
+	bool event_time;
+	struct capture capture;
+};
+
+static int64_t window_start(const struct window_op *w, int64_t ts)
+{
+	/* Flink: ts - (ts - offset + size) % size, which is right for negative timestamps too when floored */
+	int64_t rest = (ts - w->offset_ms) % w->size_ms;
+
+	return ts - (rest < 0 ? rest + w->size_ms : rest);
+}
+
+/* ------------------------------------------------------------ capture */
+
+static void *capture_reserve(weir_out *out, uint32_t len)
+{
+	struct capture *c = (struct capture *)(void *)out;
+
+	if (len > c->cap) {
+		c->data = xreallocarray(c->data, 1, len);
+		c->cap = len;
+	}
+	memset(c->data, 0, len);
+	return c->data;
+}
+
+static void capture_commit(weir_out *out, uint32_t len)
+{
+	struct capture *c = (struct capture *)(void *)out;
+
+	c->len = len;
+	c->filled = len > 0;
+}
+
+static void capture_emit(weir_out *out, const void *rec, uint32_t len)
+{
+	void *p = capture_reserve(out, len);
+
+	memcpy(p, rec, len);
+	capture_commit(out, len);
+}
+
+static void capture_emit_at(weir_out *out, const void *rec, uint32_t len, int64_t timestamp_ms)
+{
+	(void)timestamp_ms; /* a window's result has the window's own time */
+	capture_emit(out, rec, len);
+}
+
+/* ----------------------------------------------------------- life cycle */
+
+static int window_open(struct operator *op, struct err *e)
+{
+	struct window_op *w = (struct window_op *)(void *)op;
+	const weir_assigner *a = &op->node->assigner;
+	uint32_t first, end, max = task_max_parallelism(op->task);
+
+	w->capture.pub.struct_size = sizeof(weir_out);
+	w->capture.pub.emit = capture_emit;
+	w->capture.pub.reserve = capture_reserve;
+	w->capture.pub.commit = capture_commit;
+	w->capture.pub.emit_at = capture_emit_at;
+	w->capture.op = op;
+	window_ends_init(&w->ends);
+	key_group_range(task_subtask(op->task), max, task_parallelism(op->task), &first, &end);
+	w->key_fn = operator_fn(op, FN_KEY);
+	w->agg = operator_fn(op, FN_AGGREGATE);
+	w->window_fn = operator_fn(op, FN_WINDOW);
+	if (w->key_fn == NULL || w->agg == NULL || w->agg->acc == NULL)
+		return err_set(e, ERR_INTERNAL, "window operator \"%s\" has no key selector or no aggregate", op->node->name);
+	if (a->kind != WEIR_WINDOW_TUMBLING || a->size_ms <= 0)
+		return err_set(e, ERR_INTERNAL, "window operator \"%s\" has no assigner that is known here", op->node->name);
+	keyed_table_init(&w->state, w->key_fn->key_kind, w->agg->acc->size, max, first, end);
+	w->size_ms = a->size_ms;
+	w->offset_ms = a->offset_ms;
+	w->event_time = a->time == WEIR_EVENT_TIME;
+	return 0;
+}
+
+static void window_close(struct operator *op)
+{
+	struct window_op *w = (struct window_op *)(void *)op;
+
+	if (w->state.groups != NULL)
+		keyed_table_fini(&w->state);
+	window_ends_fini(&w->ends);
+	free(w->capture.data);
+	w->capture.data = NULL;
+}
+
+/* ---------------------------------------------------------------- firing */
+
+/* Hand the window's result on; false: the function failed. */
+static bool fire_entry(struct window_op *w, struct keyed_entry *entry, const weir_window *win)
+{
+	struct operator *op = &w->op;
+	weir_key key;
+
+	op->current_ts = win->end_ms - 1;
+	op->col.ts = win->end_ms - 1;
+	op->fn = FN_AGGREGATE;
+	if (w->window_fn == NULL)
+		return operator_ok(op, w->agg->acc_result(&op->ctx.pub, keyed_acc(entry), &op->col.pub), "result");
+	w->capture.filled = false;
+	if (!operator_ok(op, w->agg->acc_result(&op->ctx.pub, keyed_acc(entry), &w->capture.pub), "result"))
+		return false;
+	if (!w->capture.filled)
+		return true;
+	keyed_entry_key(&w->state, entry, &key);
+	op->fn = FN_WINDOW;
+	return operator_ok(op,
+	    w->window_fn->window(&op->ctx.pub, &key, win, w->capture.data, w->capture.len, &op->col.pub), "window function");
+}
+
+/* Fire and purge every window that ends at or before `end_ms`. */
+static void fire_until(struct window_op *w, int64_t end_ms)
+{
+	while (window_ends_first(&w->ends) <= end_ms && !task_stopping(w->op.task)) {
+		struct window_end we = window_ends_pop(&w->ends);
+		weir_window win = { we.end_ms - w->size_ms, we.end_ms };
+		arena_ref ref = we.first;
+
+		while (ref != 0 && !task_stopping(w->op.task)) {
+			struct keyed_entry *entry = keyed_entry(&w->state, ref);
+			arena_ref next = entry->next;
+
+			if (!fire_entry(w, entry, &win))
+				return;
+			keyed_table_remove(&w->state, ref);
+			ref = next;
+			task_point(w->op.task);
+		}
+	}
+}
+
+static void window_watermark(struct operator *op, int64_t ts)
+{
+	struct window_op *w = (struct window_op *)(void *)op;
+
+	if (w->event_time)
+		fire_until(w, ts == WEIR_MAX_TIMESTAMP ? ts : ts + 1);
+	op->out->watermark(op->out, ts);
+}
+
+static void window_timer(struct operator *op, int64_t now_ms)
+{
+	struct window_op *w = (struct window_op *)(void *)op;
+
+	fire_until(w, now_ms);
+	operator_set_timer(op, window_ends_first(&w->ends));
+}
+
+/* --------------------------------------------------------------- records */
+
+static void window_add(struct window_op *w, arena_ref ref, int64_t end_ms)
+{
+	struct window_end *we = window_ends_get(&w->ends, end_ms);
+
+	if (we->first == 0) {
+		we->first = we->last = ref;
+		if (!w->event_time && window_ends_first(&w->ends) == end_ms)
+			operator_set_timer(&w->op, end_ms);
+		return;
+	}
+	keyed_entry(&w->state, we->last)->next = ref;
+	we->last = ref;
+	we->n++;
+}
+
+static void window_record(struct operator *op, const struct record *r)
+{
+	struct window_op *w = (struct window_op *)(void *)op;
+	int64_t ts = w->event_time ? r->ts : task_wall_ms(op->task);
+	struct keyed_entry *entry;
+	struct err e;
+	weir_key key;
+	int64_t end_ms;
+	arena_ref ref;
+	bool added;
+
+	if (ts == WEIR_MIN_TIMESTAMP) {
+		task_fail(op->task, "%s: a record has no timestamp; event-time windows need a watermark strategy with a "
+		                    "timestamp assigner", op->node->name);
+		return;
+	}
+	if (__builtin_add_overflow(window_start(w, ts), w->size_ms, &end_ms)) {
+		task_fail(op->task, "%s: the window of timestamp %lld ends beyond the largest timestamp", op->node->name,
+		    (long long)ts);
+		return;
+	}
+	if (w->event_time && end_ms - 1 <= op->watermark) {
+		metrics_add(task_metrics(op->task), METRIC_late_dropped, 1);
+		return;
+	}
+	w->key_fn->key(r->data, r->len, &key);
+	ref = keyed_table_upsert(&w->state, &key, r->key_hash, end_ms, &added, &e);
+	if (ref == 0) {
+		task_fail(op->task, "%s: %s", op->node->name, e.msg);
+		return;
+	}
+	entry = keyed_entry(&w->state, ref);
+	if (added) {
+		w->agg->acc_create(keyed_acc(entry));
+		window_add(w, ref, end_ms);
+	}
+	op->current_ts = r->ts;
+	op->fn = FN_AGGREGATE;
+	operator_ok(op, w->agg->acc_add(&op->ctx.pub, keyed_acc(entry), r->data, r->len), "add");
+}
+
+const struct operator_type operator_window = {
+	.name = "window",
+	.size = sizeof(struct window_op),
+	.open = window_open,
+	.close = window_close,
+	.record = window_record,
+	.watermark = window_watermark,
+	.timer = window_timer,
+};
