@@ -108,12 +108,11 @@ bool ring_has_space(struct ring *r, uint32_t len)
 	return true;
 }
 
-enum ring_result ring_peek_damaged(struct ring *r, const char *damage)
+void ring_set_damage(struct ring *r, const char *damage)
 {
 	r->damage = damage;
 	r->peeked = 0;
 	r->head_cached = r->tail; /* nothing more comes out: the fast path leads to the test of damage */
-	return RING_DAMAGED;
 }
 
 bool ring_readable(struct ring *r)

@@ -67,7 +67,7 @@ struct ring_producer_page {
 /* Written by the consumer. */
 struct ring_consumer_page {
 	_Atomic uint64_t tail; /* end of what has been read */
-	_Atomic uint64_t limit; /* bytes that may be in flight: about a second of the consumer's reading; 0: size */
+	_Atomic uint64_t limit; /* bytes that may be in flight: about a second's reading; 0: the size */
 	uint8_t pad[RING_PAGE - 16];
 };
 _Static_assert(sizeof(struct elem_header) == 16, "drawn in shm/README.md");
@@ -117,7 +117,7 @@ void ring_init_consumer(struct ring *r, struct ring_producer_page *p, struct rin
 
 /* Slow halves of the inline functions below; not called by others. */
 enum ring_result ring_reserve_slow(struct ring *r, uint32_t len, void **p);
-enum ring_result ring_peek_damaged(struct ring *r, const char *damage);
+void ring_set_damage(struct ring *r, const char *damage);
 
 /* Largest payload of one element: a quarter of the ring less its header. */
 static inline uint32_t ring_max_payload(const struct ring *r)
@@ -158,7 +158,8 @@ static inline enum ring_result ring_reserve(struct ring *r, uint32_t len, void *
 
 /* Finish the reserved element with its final length (at most the reserved one).
  * Not yet visible.  Returns true when it is time to publish (RING_BATCH or 1/8 of the ring). */
-static inline bool ring_commit(struct ring *r, uint8_t kind_flags, uint32_t key_hash, int64_t ts, uint32_t len)
+static inline bool ring_commit(struct ring *r, uint8_t kind_flags, uint32_t key_hash, int64_t ts,
+    uint32_t len)
 {
 	struct elem_header *h = (struct elem_header *)(void *)ring_at(r, r->head);
 
@@ -231,7 +232,7 @@ static inline bool ring_publish_tail(struct ring *r)
 static inline enum ring_result ring_peek(struct ring *r, struct ring_elem *elem)
 {
 	struct elem_header h;
-	uint64_t word[2], ready;
+	uint64_t word[2], ready, size;
 	_Atomic uint64_t *from;
 
 	ready = r->head_cached - r->tail;
@@ -248,11 +249,11 @@ static inline enum ring_result ring_peek(struct ring *r, struct ring_elem *elem)
 				ring_publish_tail(r);
 			return RING_EMPTY;
 		}
-		if (ready > r->size)
-			return ring_peek_damaged(r, head < r->tail ? "its head went back" :
-			    "its head is more than its size ahead of its tail");
-		if (head % 8 != 0)
-			return ring_peek_damaged(r, "its head is not a multiple of 8");
+		if (ready > r->size || head % 8 != 0) {
+			ring_set_damage(r, head % 8 != 0 ? "its head is not a multiple of 8" :
+			    head < r->tail ? "its head went back" : "its head is more than its size ahead of its tail");
+			return RING_DAMAGED;
+		}
 		r->head_cached = head;
 	}
 	/* Each word is read once, then checked: a wild producer can still write here. */
@@ -266,15 +267,17 @@ static inline enum ring_result ring_peek(struct ring *r, struct ring_elem *elem)
 	elem->key_hash = h.key_hash;
 	elem->ts = h.ts;
 	elem->data = from + 2;
-	if (__builtin_expect(elem->kind < ELEM_RECORD || elem->kind > ELEM_LATENCY, 0))
-		return ring_peek_damaged(r, "an element of it has an unknown kind");
-	if (__builtin_expect(elem->flags != 0 && (elem->flags != ELEM_MORE || elem->kind != ELEM_RECORD), 0))
-		return ring_peek_damaged(r, "an element of it has unknown flags");
-	if (__builtin_expect(ring_elem_size(elem->len) > r->size / 4, 0))
-		return ring_peek_damaged(r, "an element of it is longer than a quarter of it");
-	if (__builtin_expect(ring_elem_size(elem->len) > ready, 0))
-		return ring_peek_damaged(r, "an element of it ends past its head");
-	r->peeked = (uint32_t)ring_elem_size(elem->len);
+	size = ring_elem_size(elem->len);
+	if (__builtin_expect(elem->kind < ELEM_RECORD || elem->kind > ELEM_LATENCY ||
+	    (elem->flags != 0 && (elem->flags != ELEM_MORE || elem->kind != ELEM_RECORD)) ||
+	    size > r->size / 4 || size > ready, 0)) {
+		ring_set_damage(r, elem->kind < ELEM_RECORD || elem->kind > ELEM_LATENCY ?
+		    "an element of it has an unknown kind" :
+		    size > r->size / 4 ? "an element of it is longer than a quarter of it" :
+		    size > ready ? "an element of it ends past its head" : "an element of it has unknown flags");
+		return RING_DAMAGED;
+	}
+	r->peeked = (uint32_t)size;
 	return RING_OK;
 }
 
