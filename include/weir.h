@@ -437,8 +437,8 @@ typedef struct weir_job {
 
 #define WEIR_JOB_SYMBOL "weir_job_v1"
 #define WEIR_JOB(main_fn, name, version, params) \
-	WEIR_EXTERN WEIR_EXPORT const weir_job weir_job_v1; \
-	WEIR_EXTERN WEIR_EXPORT const weir_job weir_job_v1 = { \
+	WEIR_EXTERN const weir_job weir_job_v1; \
+	WEIR_EXPORT const weir_job weir_job_v1 = { \
 		WEIR_ABI_MAJOR, WEIR_ABI_MINOR, sizeof(weir_job), (name), (version), (params), (main_fn) }
 
 /* The tables behind the calls below. They only grow at their ends. */
