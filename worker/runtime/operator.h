@@ -54,7 +54,7 @@ struct operator_type {
 	size_t size; /* of the whole struct that begins with struct operator */
 
 	/* On the task's fiber, last operator first; may wait with task_wait. 0, or -1 with e filled.
-	 * The user functions' own open (role by role) is the runtime's: called before this, their close after type->close. */
+	 * The operator calls the open and close of its node's user functions itself; instances[] is there before. */
 	int (*open)(struct operator *op, struct err *e);
 	/* Always called once after open was tried, first operator first; must free everything. May wait. */
 	void (*close)(struct operator *op);
@@ -114,10 +114,10 @@ void operator_set_timer(struct operator *op, int64_t wall_ms);
 /* The first failure sticks: "what was wrong and where". */
 void task_fail(struct task *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /*
- * weir_fail only notes its sentence.  After a negative return call task_fail with the operator's own words:
- * the noted sentence is put behind them.  Who goes on instead (a malformed message that is skipped) takes
- * it with this call; "" when there was none.  Borrowed until the next weir_fail.  A sentence that nobody took
- * fails the task when the element is done.
+ * weir_fail only notes its sentence.  After a negative return call task_fail: a noted sentence takes the
+ * place of the operator's own.  Who goes on instead (a malformed message that is skipped), or has more to
+ * say, takes it with this call; "" when there was none.  Borrowed until the next weir_fail.  A sentence
+ * that nobody took fails the task when the element is done.
  */
 const char *task_user_error(struct task *t);
 /* Failed or cancelled: return as soon as possible. */
