@@ -33,7 +33,7 @@ struct run {
 	struct side p, c;
 	uint64_t n_elements;
 	uint32_t max_len;
-	bool pauses; /* each side yields now and then, so that the other one has to sleep */
+	bool pauses; /* each side yields now and then, so that the other one sleeps often */
 	bool limits; /* the consumer moves the limit */
 };
 
@@ -66,6 +66,19 @@ static bool wait_rung(struct side *s)
 	doorbell_awake(&s->bell);
 	doorbell_drain(&s->bell);
 	return n == 1;
+}
+
+/* Hold one side until the other one sleeps: so each of them is rung at least once. */
+static bool wait_asleep(const struct side *other)
+{
+	int64_t deadline_ns = clock_mono_ns(&clock_system) + MAX_WAIT_MS * NS_PER_MS;
+
+	while (atomic_load(&other->page->sleeping) == 0) {
+		if (clock_mono_ns(&clock_system) > deadline_ns)
+			return false;
+		sched_yield();
+	}
+	return true;
 }
 
 static bool put(struct run *run, uint64_t i)
@@ -106,6 +119,13 @@ static void *produce(void *arg)
 		if (run->pauses && next(&run->p.rng) % 512 == 0) {
 			ring_publish(&run->p.ring);
 			sched_yield();
+		}
+		if (i == run->n_elements / 2) {
+			ring_publish(&run->p.ring);
+			if (!wait_asleep(&run->c)) {
+				run->p.failure = "the consumer did not sleep";
+				return NULL;
+			}
 		}
 	}
 	ring_publish(&run->p.ring);
@@ -157,6 +177,10 @@ static void *consume(void *arg)
 			return NULL;
 		if (run->pauses && next(&run->c.rng) % 512 == 0)
 			sched_yield();
+		if (i == run->n_elements / 4 && !wait_asleep(&run->p)) {
+			run->c.failure = "the producer did not sleep";
+			return NULL;
+		}
 		if (run->limits && next(&run->c.rng) % 1024 == 0) {
 			/* Pretend that 0.1 to 6.5 s have passed: limits from the least to the most. */
 			now_ns += (int64_t)(next(&run->c.rng) % 65 + 1) * 100000000;
@@ -198,8 +222,7 @@ static void run_one(const char *name, uint64_t size, struct run *run)
 	is_str(run->c.failure ? run->c.failure : "none", "none", "%s: the consumer's failure", name);
 	is_int(run->c.ring.tail, run->p.ring.head, "%s: all was read", name);
 	is_int(ring_in_flight(&run->p.ring), 0, "%s: nothing is left in flight", name);
-	if (run->pauses)
-		ok(run->p.n_sleeps > 0 && run->c.n_sleeps > 0, "%s: both sides have slept", name);
+	ok(run->p.n_sleeps > 0 && run->c.n_sleeps > 0, "%s: both sides have slept", name);
 	diag("%s: %" PRIu64 " elements, %" PRIu64 " bytes, sleeps %" PRIu64 " and %" PRIu64 ", %" PRId64 " ms", name,
 	    run->n_elements, run->c.ring.tail, run->p.n_sleeps, run->c.n_sleeps,
 	    (clock_mono_ns(&clock_system) - start_ns) / NS_PER_MS);
