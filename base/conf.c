@@ -175,7 +175,7 @@ static void warn_unknown(const struct loader *l, const struct conf_pair *p)
 	if (nearest != NULL)
 		warn_at(l, p->line, "%s: unknown key, it has no effect; is %s meant?", p->key, nearest);
 	else if (conf_flink_has_family(p->key))
-		warn_at(l, p->line, "%s: this key of Flink has no effect here", p->key);
+		warn_at(l, p->line, "%s: a key of this kind has no effect here", p->key);
 	else
 		warn_at(l, p->line, "%s: unknown key, it has no effect, and no known one is near it", p->key);
 }
