@@ -125,13 +125,12 @@ struct ctl_task_state {
 void ctl_encode_task_state(struct msg_writer *w, const struct ctl_task_state *m);
 int ctl_decode_task_state(struct msg_reader *r, struct ctl_task_state *m, struct err *e);
 
-/* METRIC_NAMES: the user metrics of one task, all of them each time one was added. */
+/* METRIC_NAMES: user metrics of one task; names[i] is counted at METRIC_USER_FIRST + first + i of its block. */
 struct ctl_metric_names {
 	struct id128 job_id;
 	uint64_t attempt;
 	uint32_t vertex, subtask;
-	uint32_t metrics_block;
-	uint32_t n;   /* names[i] is at METRIC_USER_FIRST + i of the block */
+	uint32_t first, n;
 	char **names;
 };
 void ctl_encode_metric_names(struct msg_writer *w, const struct ctl_metric_names *m);
