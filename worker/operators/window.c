@@ -147,7 +147,7 @@ static bool fire_entry(struct window_op *w, struct keyed_entry *entry, const wei
 /* Fire and purge every window that ends at or before `end_ms`. */
 static void fire_until(struct window_op *w, int64_t end_ms)
 {
-	while (window_ends_first(&w->ends) <= end_ms && !task_stopping(w->op.task)) {
+	while (w->ends.n > 0 && window_ends_first(&w->ends) <= end_ms && !task_stopping(w->op.task)) {
 		struct window_end we = window_ends_pop(&w->ends);
 		weir_window win = { we.end_ms - w->size_ms, we.end_ms };
 		arena_ref ref = we.first;
