@@ -23,8 +23,11 @@ void *xmalloc(size_t size_bytes)
 
 void *xcalloc(size_t n, size_t size_bytes)
 {
-	void *p = n > 0 && size_bytes > 0 ? calloc(n, size_bytes) : calloc(1, 1);
+	size_t total_bytes;
+	void *p = NULL;
 
+	if (!__builtin_mul_overflow(n, size_bytes, &total_bytes))
+		p = calloc(1, total_bytes > 0 ? total_bytes : 1);
 	if (p == NULL)
 		exhausted(n, size_bytes);
 	return p;
@@ -32,9 +35,12 @@ void *xcalloc(size_t n, size_t size_bytes)
 
 void *xreallocarray(void *p, size_t n, size_t size_bytes)
 {
-	/* Size 0 would free p and return NULL. */
-	void *q = n > 0 && size_bytes > 0 ? reallocarray(p, n, size_bytes) : realloc(p, 1);
+	size_t total_bytes;
+	void *q = NULL;
 
+	/* Size 0 would free p and return NULL. */
+	if (!__builtin_mul_overflow(n, size_bytes, &total_bytes))
+		q = realloc(p, total_bytes > 0 ? total_bytes : 1);
 	if (q == NULL)
 		exhausted(n, size_bytes);
 	return q;
