@@ -62,11 +62,20 @@ struct child_context {
 	char next[200];        /* what happens next: "restarting from checkpoint 17"; "" nothing to say */
 };
 
-/* What the children run; child.c only knows how to fork. Each never returns. */
+/* What a storage process or a builder has from its parent. */
+struct child_birth {
+	uint32_t place, generation;
+	int control_fd; /* its end */
+	int stderr_fd;  /* the supervisor's; -1 none */
+	pid_t parent_pid;
+};
+
+/* What the children run, just forked, with every signal blocked: each adopts (worker/adopt.h) and
+ * never returns. child.c only knows how to fork. */
 struct child_programs {
 	void (*taskmanager)(const struct inheritance *in);
-	void (*storage)(int control_fd);
-	void (*builder)(int result_fd, const char *artifact, int argc, const char *const *argv);
+	void (*storage)(const struct child_birth *b);
+	void (*builder)(const struct child_birth *b, const char *artifact, int argc, const char *const *argv);
 };
 extern const struct child_programs child_programs_weir; /* the real ones; supervisor/child_programs.c */
 
@@ -93,7 +102,6 @@ struct child_taskmanager_spec {
 	uint32_t generation; /* from 1 */
 	uint32_t n_slots;    /* 1..CTL_MAX_SLOTS */
 	const char *log_dir; /* taskmanager-N.log and .out are opened here for appending, before the fork */
-	int64_t heartbeat_timeout_ms;
 	enum log_level log_level;
 };
 

@@ -141,17 +141,16 @@ void ctl_metric_names_fini(struct ctl_metric_names *m);
 /* A deploy that could not even make its tasks (plan, exchange, artifact): vertex and subtask are UINT32_MAX in
  * a TASK_STATE of FAILED; the whole attempt fails with its cause. */
 
-/* What a forked TaskManager has from its parent, all at fixed numbers after adoption. */
+/* What a forked TaskManager has from its parent; taskmanager_main moves the descriptors to fixed numbers (adopt.h). */
 struct inheritance {
 	uint32_t place, generation, n_slots;
 	int control_fd;  /* SOCK_SEQPACKET, this end */
 	int metrics_fd;
 	int log_fd;      /* taskmanager-N.log, O_APPEND */
 	int out_fd;      /* taskmanager-N.out, becomes 1 and 2 */
-	int stderr_fd;   /* the supervisor's stderr, for log lines */
+	int stderr_fd;   /* the supervisor's stderr, for log lines; -1: none */
 	int eventfds[CTL_MAX_SLOTS]; /* one a slot */
-	int64_t heartbeat_timeout_ms;
-	int log_level;
+	int log_level;   /* enum log_level */
 	uint32_t parent_pid;
 };
 
