@@ -1,6 +1,7 @@
 /* base/file.h: paths, whole reads, writes that are complete or absent, trees, checksums. */
 #include "base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -20,6 +21,18 @@ static const char *in_dir(const char *name)
 
 	snprintf(path, sizeof(paths[0]), "%s/%s", dir, name);
 	return path;
+}
+
+static unsigned n_temporary(void)
+{
+	DIR *d = opendir(dir);
+	unsigned n = 0;
+
+	for (struct dirent *entry; d != NULL && (entry = readdir(d)) != NULL;)
+		n += strstr(entry->d_name, ".tmp") != NULL;
+	if (d != NULL)
+		closedir(d);
+	return n;
 }
 
 static void paths(void)
@@ -113,8 +126,8 @@ static void writing(void)
 	is_int(mkdir(in_dir("w2"), 0700), 0, "a directory of the name");
 	is_int(file_write_atomic(in_dir("w2"), "x", 1, 0600, &e), -1, "is not replaced");
 	like(e.msg, "rename", "it is said what failed");
-	/* Whatever failed left no temporary file. */
 	is_int(rmdir(in_dir("w2")), 0, "the directory is as it was");
+	is_int(n_temporary(), 0, "no temporary file is left");
 	is_int(chdir(dir), 0, "a path without a directory");
 	is_int(file_write_atomic("relative", "x", 1, 0600, &e), 0, "is in the current one");
 	is_int(access(in_dir("relative"), F_OK), 0, "indeed");
