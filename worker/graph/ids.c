@@ -73,7 +73,8 @@ static int check_unique(const struct visit *v, struct err *e)
 		for (unsigned j = 0; j < i; j++)
 			if (id_equal(&v->ids[i], &v->ids[j]))
 				return err_set(e, ERR_INVALID,
-				    "operators \"%s\" and \"%s\" come to the same id; give one of them another uid",
+				    "operators \"%s\" and \"%s\" come to the same id; give one of them "
+				    "another uid",
 				    v->g->nodes[j].name, v->g->nodes[i].name);
 	return 0;
 }
@@ -109,7 +110,8 @@ int ids_compute(const struct stream_graph *g, const bool *chained, struct id128 
 	if (v.n_done == g->n_nodes)
 		rc = check_unique(&v, e);
 	else
-		rc = err_set(e, ERR_INVALID, "%u operators cannot be reached from a source", g->n_nodes - v.n_done);
+		rc = err_set(
+		    e, ERR_INVALID, "%u operators cannot be reached from a source", g->n_nodes - v.n_done);
 	free(v.queued);
 	free(v.done);
 	free(queue);

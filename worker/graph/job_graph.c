@@ -18,7 +18,8 @@ struct build {
 	uint32_t *vertex, *place; /* where a node went */
 };
 
-static int read_setting(const struct stream_graph *g, const char *key, uint32_t def, uint32_t *v, struct err *e)
+static int read_setting(
+    const struct stream_graph *g, const char *key, uint32_t def, uint32_t *v, struct err *e)
 {
 	const char *text = stream_graph_setting(g, key, NULL);
 	int64_t n;
@@ -37,8 +38,8 @@ static int resolve_parallelism(struct build *b, uint32_t default_parallelism, bo
 	uint32_t def, max_def;
 
 	if (default_parallelism == 0 || default_parallelism > GRAPH_MAX_PARALLELISM)
-		return err_set(e, ERR_INVALID, "parallelism must be 1 to %d, not %" PRIu32, GRAPH_MAX_PARALLELISM,
-		    default_parallelism);
+		return err_set(e, ERR_INVALID, "parallelism must be 1 to %d, not %" PRIu32,
+		    GRAPH_MAX_PARALLELISM, default_parallelism);
 	if (read_setting(b->g, "parallelism.default", default_parallelism, &def, e) != 0 ||
 	    read_setting(b->g, "pipeline.max-parallelism", MAX_PARALLELISM_DEFAULT, &max_def, e) != 0)
 		return -1;
@@ -69,7 +70,8 @@ static int resolve_ships(struct build *b, struct err *e)
 			continue;
 		if (edge->given)
 			return err_set(e, ERR_INVALID,
-			    "a FORWARD edge cannot change parallelism: \"%s\" has %" PRIu32 ", \"%s\" behind it %" PRIu32,
+			    "a FORWARD edge cannot change parallelism: \"%s\" has %" PRIu32
+			    ", \"%s\" behind it %" PRIu32,
 			    b->g->nodes[edge->from].name, from, b->g->nodes[edge->to].name, to);
 		b->ship[i] = SHIP_REBALANCE;
 	}
@@ -92,9 +94,9 @@ static int decide_chains(struct build *b, struct err *e)
 		const struct graph_edge *edge = &b->g->edges[i];
 
 		b->chained[i] = enabled && b->ship[i] == SHIP_FORWARD && n_inputs[edge->to] == 1 &&
-		    b->parallelism[edge->from] == b->parallelism[edge->to] &&
-		    b->g->nodes[edge->from].chaining != CHAIN_NEVER &&
-		    b->g->nodes[edge->to].chaining == CHAIN_ALWAYS;
+		                b->parallelism[edge->from] == b->parallelism[edge->to] &&
+		                b->g->nodes[edge->from].chaining != CHAIN_NEVER &&
+		                b->g->nodes[edge->to].chaining == CHAIN_ALWAYS;
 	}
 	free(n_inputs);
 	return 0;
@@ -156,7 +158,8 @@ static void add_vertices(const struct build *b, struct job_graph *jg)
 
 	for (unsigned pass = 0; pass < 2; pass++)
 		for (unsigned i = 0; i < g->n_nodes; i++)
-			if (chained_input(b, i) == UINT32_MAX && (g->nodes[i].type == NODE_SOURCE) == (pass == 0))
+			if (chained_input(b, i) == UINT32_MAX &&
+			    (g->nodes[i].type == NODE_SOURCE) == (pass == 0))
 				add_vertex(b, jg, i);
 	for (unsigned i = 0; i < g->n_nodes; i++) {
 		uint32_t in = chained_input(b, i);
@@ -188,7 +191,8 @@ static void add_edges(const struct build *b, struct job_graph *jg)
 			};
 }
 
-struct job_graph *job_graph_create(const struct stream_graph *g, uint32_t default_parallelism, bool force, struct err *e)
+struct job_graph *job_graph_create(
+    const struct stream_graph *g, uint32_t default_parallelism, bool force, struct err *e)
 {
 	struct build b = { .g = g };
 	struct job_graph *jg;

@@ -32,7 +32,8 @@ int layout_assign(struct job_graph *jg, struct err *e)
 		                                : (uint64_t)n_producers(jg, edge) * n_consumers(jg, edge);
 		if (n > LAYOUT_MAX_RINGS)
 			return err_set(e, ERR_TOO_LARGE,
-			    "the job needs more than %u rings between its subtasks; lower the parallelism of \"%s\" or \"%s\"",
+			    "the job needs more than %u rings between its subtasks; lower the parallelism of "
+			    "\"%s\" or \"%s\"",
 			    LAYOUT_MAX_RINGS, jg->vertices[edge->from_vertex].name,
 			    jg->vertices[edge->to_vertex].name);
 	}

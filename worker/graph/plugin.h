@@ -21,7 +21,15 @@ const weir_job *plugin_job(const struct plugin *p);
  * called twice, the sticky builder error with the operator's name. */
 struct stream_graph *plugin_build(const struct plugin *p, int argc, const char *const *argv, struct err *e);
 
-/* Look at the first bytes of fd only: 0 for a shared object of this machine, else -1 and why not. */
+/*
+ * The same in a worker, which needs only addresses: run main with the plan's files, see that it builds the
+ * planned graph, and put the addresses of its functions into `planned`.
+ */
+int plugin_replay(const struct plugin *p, int argc, const char *const *argv, struct stream_graph *planned,
+    struct err *e);
+
+/* Look at the headers behind fd only: 0 for a whole shared object of this machine, else -1 and why not.
+ * A file that is cut off must not reach dlopen, which would die of SIGBUS. */
 int plugin_probe(int fd, struct err *e);
 
 /*

@@ -6,29 +6,44 @@
 #include "base/mem.h"
 
 static const char *const node_type_names[NODE_N_TYPES] = {
-	[NODE_SOURCE] = "source",   [NODE_MAP] = "map",
-	[NODE_FILTER] = "filter",   [NODE_FLAT_MAP] = "flatMap",
-	[NODE_WATERMARKS] = "watermarks", [NODE_WINDOW] = "window",
+	[NODE_SOURCE] = "source",
+	[NODE_MAP] = "map",
+	[NODE_FILTER] = "filter",
+	[NODE_FLAT_MAP] = "flatMap",
+	[NODE_WATERMARKS] = "watermarks",
+	[NODE_WINDOW] = "window",
 	[NODE_SINK] = "sink",
 };
 static const char *const ship_names[] = {
-	[SHIP_FORWARD] = "FORWARD", [SHIP_HASH] = "HASH",
-	[SHIP_REBALANCE] = "REBALANCE", [SHIP_RESCALE] = "RESCALE",
-	[SHIP_SHUFFLE] = "SHUFFLE", [SHIP_BROADCAST] = "BROADCAST",
-	[SHIP_GLOBAL] = "GLOBAL",   [SHIP_CUSTOM] = "CUSTOM",
+	[SHIP_FORWARD] = "FORWARD",
+	[SHIP_HASH] = "HASH",
+	[SHIP_REBALANCE] = "REBALANCE",
+	[SHIP_RESCALE] = "RESCALE",
+	[SHIP_SHUFFLE] = "SHUFFLE",
+	[SHIP_BROADCAST] = "BROADCAST",
+	[SHIP_GLOBAL] = "GLOBAL",
+	[SHIP_CUSTOM] = "CUSTOM",
 };
 static const char *const role_names[FN_N_ROLES] = {
-	[FN_MAIN] = "main",         [FN_DESERIALIZER] = "deserializer",
-	[FN_SERIALIZER] = "serializer", [FN_TIMESTAMP] = "timestamp",
-	[FN_KEY] = "key",           [FN_AGGREGATE] = "aggregate",
+	[FN_MAIN] = "main",
+	[FN_DESERIALIZER] = "deserializer",
+	[FN_SERIALIZER] = "serializer",
+	[FN_TIMESTAMP] = "timestamp",
+	[FN_KEY] = "key",
+	[FN_AGGREGATE] = "aggregate",
 	[FN_WINDOW] = "window",
 };
 static const char *const key_kind_names[] = {
-	[WEIR_KEY_NONE] = "none", [WEIR_KEY_INT] = "int",     [WEIR_KEY_LONG] = "long",
-	[WEIR_KEY_STRING] = "string", [WEIR_KEY_BYTES] = "bytes",
+	[WEIR_KEY_NONE] = "none",
+	[WEIR_KEY_INT] = "int",
+	[WEIR_KEY_LONG] = "long",
+	[WEIR_KEY_STRING] = "string",
+	[WEIR_KEY_BYTES] = "bytes",
 };
 static const char *const chaining_names[] = {
-	[CHAIN_ALWAYS] = "always", [CHAIN_HEAD] = "head", [CHAIN_NEVER] = "never",
+	[CHAIN_ALWAYS] = "always",
+	[CHAIN_HEAD] = "head",
+	[CHAIN_NEVER] = "never",
 };
 
 /* User code hands in enums too, so that an index is checked, not asserted. */
@@ -182,7 +197,8 @@ void graph_option_set(struct graph_option **options, unsigned *n, const char *ke
 	++*n;
 }
 
-static const char *find_option(const struct graph_option *options, unsigned n, const char *key, const char *def)
+static const char *find_option(
+    const struct graph_option *options, unsigned n, const char *key, const char *def)
 {
 	for (unsigned i = 0; i < n; i++)
 		if (strcmp(options[i].key, key) == 0)

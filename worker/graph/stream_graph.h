@@ -104,6 +104,7 @@ struct stream_graph {
 
 #define GRAPH_MAX_NODES       1024
 #define GRAPH_MAX_EDGES       4096
+#define GRAPH_MAX_OPTIONS     1024 /* of one operator, and as many settings and parameters */
 #define GRAPH_MAX_PARALLELISM 32768 /* also the largest max parallelism, as in Flink */
 
 struct stream_graph *stream_graph_create(void);
