@@ -86,6 +86,9 @@ void channel_destroy(struct channel *c);
  * Descriptors are duplicated when it has to wait. Never blocks.  After the other end is gone
  * it does nothing; on_closed tells. */
 void channel_send(struct channel *c, enum msg_type type, const struct msg_writer *w);
+/* Deliver now what the peer, which is known to be dead, said before it died; then on_closed. For an owner that
+ * may not destroy the channel in on_msg; never from a callback of the same channel. */
+void channel_drain(struct channel *c);
 size_t channel_queued(const struct channel *c); /* frames that wait for room */
 
 /* Blocking use, for short-lived children without a loop. Return 0 or -1. */

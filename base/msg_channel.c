@@ -14,6 +14,7 @@
 #include "base/msg_frame.h"
 
 #define MESSAGES_A_TURN 64
+#define MESSAGES_OF_THE_DEAD 65536 /* far over what a socket holds */
 
 struct waiting {
 	STAILQ_ENTRY(waiting) link;
@@ -82,16 +83,13 @@ static void end_turn(struct channel *c)
 		release(c);
 }
 
-static void read_turn(evutil_socket_t fd, short what, void *arg)
+static void read_messages(struct channel *c, unsigned max)
 {
-	struct channel *c = arg;
 	struct msg_received in;
 	struct err e;
 
-	(void)fd;
-	(void)what;
 	c->in_turn = true;
-	for (unsigned i = 0; i < MESSAGES_A_TURN && !c->destroyed && !c->closed; i++) {
+	for (unsigned i = 0; i < max && !c->destroyed && !c->closed; i++) {
 		switch (msg_frame_recv(c->fd, c->buffer, &in, &e)) {
 		case MSG_RECV_FRAME:
 			c->on_msg(c->arg, in.type, &in.reader);
@@ -110,6 +108,13 @@ static void read_turn(evutil_socket_t fd, short what, void *arg)
 		break;
 	}
 	end_turn(c);
+}
+
+static void read_turn(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	read_messages(arg, MESSAGES_A_TURN);
 }
 
 static void failed_turn(evutil_socket_t fd, short what, void *arg)
@@ -192,6 +197,12 @@ struct channel *channel_create(struct event_base *base, int fd, int priority,
 	}
 	ASSERT(event_add(c->readable, NULL) == 0);
 	return c;
+}
+
+void channel_drain(struct channel *c)
+{
+	ASSERT(!c->in_turn);
+	read_messages(c, MESSAGES_OF_THE_DEAD);
 }
 
 void channel_destroy(struct channel *c)
