@@ -83,6 +83,9 @@ struct collector {
 	struct output *to;    /* op->out, or a capture of the operator's own */
 	int64_t ts;           /* stamped on what is emitted */
 	bool reserved;
+	bool in_place;        /* ... in a ring, not in scratch */
+	void *scratch;        /* lent where the output does not lend */
+	uint32_t cap_scratch, len_reserved;
 };
 
 struct operator {
@@ -134,6 +137,9 @@ enum wait_kind { WAIT_IDLE, WAIT_BACKPRESSURED, WAIT_BUSY };
  */
 void task_wait(struct task *t, enum wait_kind kind, bool (*ready)(void *arg), void *arg, int64_t deadline_ns);
 
+/* The clock as last read for this task: at the start of its turn, after each wait and, within its
+ * budget's sample (at most 64 quick records or one slow one), at task_point. Costs no system call, never
+ * goes on by itself: do not spin on it. */
 int64_t task_wall_ms(struct task *t);  /* processing time */
 int64_t task_mono_ns(struct task *t);
 uint32_t task_subtask(const struct task *t);
@@ -173,6 +179,10 @@ struct task_hot {
 	_Atomic uint32_t *attention;       /* the slot's; set by the main thread */
 	uint32_t budget;                   /* records until the clock is asked */
 	bool stopping;
+	bool slow;       /* the last record took over 1 ms: publish before the next */
+	bool timers_due; /* some operator's processing-time timer has come */
+	bool out_dirty;  /* something is committed and maybe not published */
+	bool user_error; /* weir_fail said something that nobody took */
 };
 void task_point_slow(struct task *t);
 static inline void task_point(struct task *t)

@@ -13,6 +13,7 @@
 #ifndef WORKER_RUNTIME_SLOT_H
 #define WORKER_RUNTIME_SLOT_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -22,6 +23,13 @@
 
 struct slot;
 struct task;
+
+/* The slot's idea of time, read by its tasks; its thread only. */
+struct slot_now {
+	int64_t mono_ns, wall_ms;
+	int64_t stalled_ns; /* in which the loop should have turned and did not */
+	uint32_t wakes;     /* times the eventfd was found rung */
+};
 
 /* A letter to a slot: embedded in what it is about, so that posting allocates nothing. */
 struct slot_mail {
@@ -47,6 +55,9 @@ void slot_post(struct slot *s, struct slot_mail *m);
 /* Have every waiting task asked again, e.g. because a connector call has returned. */
 void slot_wake(struct slot *s);
 
+/* The signals that a worker's threads block: all but those of a crash; the rest is the main thread's. */
+void slot_thread_signals(sigset_t *set);
+
 int slot_eventfd(const struct slot *s);
 uint32_t slot_local_idx(const struct slot *s);
 const struct clock *slot_clock(const struct slot *s);
@@ -60,7 +71,12 @@ bool slot_sleeping(const struct slot *s);
 void slot_enter(struct slot *s, struct slot_page *own_page);
 /* The attempt is over here; no task may be left. */
 void slot_leave(struct slot *s);
-/* Run t from the next turn on. */
+const struct slot_now *slot_now(const struct slot *s);
+/* Read the clock anew; a long gap since the last time counts as a stall. */
+void slot_read_clock(struct slot *s);
+/* Set by mail; tested by tasks after every record. */
+_Atomic uint32_t *slot_attention(struct slot *s);
+/* Run t from the next turn on. The slot owns it from here and frees it after its end. */
 void slot_add_task(struct slot *s, struct task *t);
 uint32_t slot_n_tasks(const struct slot *s);
 /* The i-th task, 0-based, in the order of adding. */
