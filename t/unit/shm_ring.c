@@ -425,6 +425,21 @@ static void damaged_element(const char *what, uint32_t kind_len, const char *sen
 	teardown(f);
 }
 
+/* The length is one that is there, and yet more than an element may have. */
+static void test_longer_than_a_quarter(void)
+{
+	const uint32_t kind_len = (uint32_t)ELEM_RECORD << 24 | ((uint32_t)SIZE / 4 - 15);
+	struct fixture *f = setup(SIZE);
+	struct ring_elem e;
+
+	while (put(&f->p, 1008, 0) == RING_OK)
+		;
+	memcpy(f->p.data, &kind_len, sizeof(kind_len));
+	ring_publish(&f->p);
+	is_int(ring_peek(&f->c, &e), RING_DAMAGED, "longer than a quarter, and all there: damaged");
+	teardown(f);
+}
+
 static void damaged_head(const char *what, uint64_t head, const char *sentence)
 {
 	struct fixture *f = setup(SIZE);
@@ -496,6 +511,7 @@ int main(void)
 	damaged_element("length past head", 1u << 24 | 9, "past its head");
 	damaged_element("length over a quarter", 1u << 24 | ((uint32_t)SIZE / 4 - 15), "longer than a quarter");
 	damaged_element("largest length", 1u << 24 | 0xffffff, "longer than a quarter");
+	test_longer_than_a_quarter();
 	damaged_head("head went back", 24, "went back");
 	damaged_head("head 0", 0, "went back");
 	damaged_head("head past size", 48 + SIZE + 8, "more than its size");
