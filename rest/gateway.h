@@ -26,7 +26,12 @@ const char *job_state_name(enum job_state s);
 bool job_state_is_terminal(enum job_state s); /* FINISHED, CANCELED, FAILED */
 
 /* Task states by index of worker/control.h's enum task_state, counted or stamped. */
-#define GW_N_TASK_STATES 10
+enum gw_task_state {
+	GW_TASK_CREATED, GW_TASK_SCHEDULED, GW_TASK_DEPLOYING, GW_TASK_INITIALIZING, GW_TASK_RUNNING,
+	GW_TASK_FINISHED, GW_TASK_CANCELING, GW_TASK_CANCELED, GW_TASK_FAILED, GW_TASK_RECONCILING,
+	GW_N_TASK_STATES
+};
+bool gw_task_state_is_terminal(unsigned state); /* FINISHED, CANCELED, FAILED */
 extern const char *const gw_task_state_names[GW_N_TASK_STATES]; /* "CREATED", "SCHEDULED", ... */
 
 /* Memory of one request's views; freed as a whole. */
