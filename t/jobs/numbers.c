@@ -33,12 +33,14 @@ static int64_t at(weir_ctx *ctx, const char *name)
 }
 WEIR_MAP(square, number, number)(weir_ctx *ctx, const number *in, number *out)
 {
+	static int *volatile nowhere;
+
 	out->value = in->value;
 	out->key = in->value % 7;
 	if (in->value == at(ctx, "fail-at"))
 		return weir_fail(ctx, "number %lld is not wanted", (long long)in->value);
 	if (in->value == at(ctx, "crash-at"))
-		*(volatile int *)8 = 1;
+		*nowhere = 1;
 	if (at(ctx, "sleep-ms") > 0)
 		weir_sleep_ms(ctx, at(ctx, "sleep-ms"));
 	return 0;
