@@ -10,6 +10,7 @@
 #include "base/mem.h"
 
 #define MAX_FILE_BYTES (1 << 20)
+#define MAX_KEYS       4096 /* far more than there are; what is read has to be checked in a moment */
 
 const struct conf_pair *conf_pair_of(const struct conf *c, const char *key)
 {
@@ -28,6 +29,7 @@ static char *place_of(const struct conf *c, unsigned line)
 struct loader {
 	struct conf *c;
 	unsigned cap;
+	bool too_many;
 	conf_warn_fn *warn;
 	void *arg;
 };
@@ -75,6 +77,11 @@ static void add_pair(struct loader *l, const char *key, size_t key_len, const ch
 	for (unsigned i = 0; i < c->n_pairs && p == NULL; i++)
 		if (strcmp(c->pairs[i].key, new_key) == 0)
 			p = &c->pairs[i];
+	if (p == NULL && c->n_pairs == MAX_KEYS) {
+		l->too_many = true;
+		free(new_key);
+		return;
+	}
 	if (p == NULL) {
 		VEC_RESERVE(c->pairs, c->n_pairs, l->cap);
 		p = &c->pairs[c->n_pairs++];
@@ -134,7 +141,7 @@ static int read_conf_file(struct loader *l, struct err *e)
 		return err_prefix(e, "configuration");
 	}
 	/* A line ends with LF, CR or CR LF. */
-	for (p = data, end = data + len; p < end;) {
+	for (p = data, end = data + len; p < end && !l->too_many;) {
 		const char *eol = p;
 
 		while (eol < end && *eol != '\n' && *eol != '\r')
@@ -145,6 +152,8 @@ static int read_conf_file(struct loader *l, struct err *e)
 			p++;
 	}
 	free(data);
+	if (l->too_many)
+		return err_set(e, ERR_CONFIG, "%s:%u: more than %d keys", l->c->file, line, MAX_KEYS);
 	return 0;
 }
 
@@ -160,6 +169,8 @@ static int read_override(struct loader *l, const char *text, struct err *e)
 	value_len = strlen(value);
 	trim(&value, &value_len);
 	add_pair(l, key, key_len, value, value_len, 0);
+	if (l->too_many)
+		return err_set(e, ERR_CONFIG, "-D %s: more than %d keys", text, MAX_KEYS);
 	return 0;
 }
 
@@ -237,7 +248,7 @@ static int check_together(const struct conf *c, struct err *e)
 struct conf *conf_load(const char *file, const char *const *overrides, unsigned n_overrides,
     conf_warn_fn *warn, void *arg, struct err *e)
 {
-	struct loader l = { xcalloc(1, sizeof(struct conf)), 0, warn, arg };
+	struct loader l = { xcalloc(1, sizeof(struct conf)), 0, false, warn, arg };
 	struct err own;
 	int rc = 0;
 

@@ -191,6 +191,16 @@ static void refusals(void)
 	ok(conf_load("/nowhere/flink-conf.yaml", NULL, 0, NULL, NULL, &e) == NULL, "a file that is missing");
 	is_int(e.code, ERR_CONFIG, "is an error of the configuration");
 	like(e.msg, "/nowhere/flink-conf.yaml: No such file", "and named");
+	{
+		char *many = xcalloc(1, 5000 * 16);
+		size_t len = 0;
+
+		for (unsigned i = 0; i < 5000; i++)
+			len += (size_t)snprintf(many + len, 16, "k%u: 1\n", i);
+		ok(load(many, NULL, &e) == NULL && e.code == ERR_CONFIG, "a file with thousands of keys");
+		like(e.msg, ":4097: more than 4096 keys", "is refused where it is too much");
+		free(many);
+	}
 	ok(conf_load("/tmp", NULL, 0, NULL, NULL, NULL) == NULL, "a directory is none");
 }
 
