@@ -93,6 +93,7 @@ struct children_config {
 struct children *children_create(const struct children_config *cfg);
 /* SIGKILL and reap every child that is left; their on_died are called. */
 void children_destroy(struct children *cs);
+bool children_closing(const struct children *cs); /* inside children_destroy: forks are refused */
 unsigned children_alive(const struct children *cs);
 /* All of them, for a dump: fn must not fork or kill. */
 void children_each(const struct children *cs, void (*fn)(void *arg, const struct child *c), void *arg);
