@@ -25,8 +25,14 @@ struct clock_virtual {
 void clock_virtual_init(struct clock_virtual *v, int64_t wall_ms);
 void clock_virtual_advance(struct clock_virtual *v, int64_t ms);
 
-static inline int64_t clock_mono_ns(const struct clock *c) { return c->mono_ns(c); }
-static inline int64_t clock_wall_ms(const struct clock *c) { return c->wall_ms(c); }
+static inline int64_t clock_mono_ns(const struct clock *c)
+{
+	return c->mono_ns(c);
+}
+static inline int64_t clock_wall_ms(const struct clock *c)
+{
+	return c->wall_ms(c);
+}
 
 #define NS_PER_MS INT64_C(1000000)
 #define NS_PER_S  INT64_C(1000000000)

@@ -34,7 +34,8 @@ struct loader {
 	void *arg;
 };
 
-__attribute__((format(printf, 3, 4)))
+static void warn_at(const struct loader *l, unsigned line, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 static void warn_at(const struct loader *l, unsigned line, const char *fmt, ...)
 {
 	char *place, *sentence, *warning;
@@ -239,7 +240,7 @@ static int check_order(const struct conf *c, const char *larger, int64_t larger_
 static int check_together(const struct conf *c, struct err *e)
 {
 	if (check_order(c, "heartbeat.timeout", c->heartbeat_timeout_ms, "heartbeat.interval",
-	        c->heartbeat_interval_ms, false, e) < 0)
+		c->heartbeat_interval_ms, false, e) < 0)
 		return -1;
 	return check_order(c, "restart-strategy.exponential-delay.max-backoff", c->restart_max_backoff_ms,
 	    "restart-strategy.exponential-delay.initial-backoff", c->restart_initial_backoff_ms, true, e);

@@ -19,14 +19,14 @@ struct conf {
 	/* One member a row: int64_t for INT, DURATION (ms), MEMORY (bytes); bool; char * for STR, PATH, ENUM.
 	 * SECONDS is a DURATION whose bare number Flink reads as seconds.
 	 * PATH values are plain paths, after file: was taken off. */
-#define CONF_INT(member, key, def, min, max, reload, sentence) int64_t member;
+#define CONF_INT(member, key, def, min, max, reload, sentence)      int64_t member;
 #define CONF_DURATION(member, key, def, min, max, reload, sentence) int64_t member##_ms;
-#define CONF_SECONDS(member, key, def, min, max, reload, sentence) int64_t member##_ms;
-#define CONF_MEMORY(member, key, def, min, max, reload, sentence) int64_t member##_bytes;
-#define CONF_BOOL(member, key, def, reload, sentence) bool member;
-#define CONF_STR(member, key, def, reload, sentence) char *member;
-#define CONF_PATH(member, key, def, reload, sentence) char *member;
-#define CONF_ENUM(member, key, def, allowed, reload, sentence) char *member;
+#define CONF_SECONDS(member, key, def, min, max, reload, sentence)  int64_t member##_ms;
+#define CONF_MEMORY(member, key, def, min, max, reload, sentence)   int64_t member##_bytes;
+#define CONF_BOOL(member, key, def, reload, sentence)               bool member;
+#define CONF_STR(member, key, def, reload, sentence)                char *member;
+#define CONF_PATH(member, key, def, reload, sentence)               char *member;
+#define CONF_ENUM(member, key, def, allowed, reload, sentence)      char *member;
 #include "base/conf_keys.def"
 #undef CONF_INT
 #undef CONF_DURATION
@@ -36,7 +36,7 @@ struct conf {
 #undef CONF_STR
 #undef CONF_PATH
 #undef CONF_ENUM
-	char *file;            /* where it was read from, NULL: nowhere */
+	char *file;              /* where it was read from, NULL: nowhere */
 	struct conf_pair *pairs; /* every key that was given, known or not, in order, last wins */
 	unsigned n_pairs;
 };
@@ -68,7 +68,7 @@ const struct conf_row *conf_row_at(unsigned i);
 char *conf_row_value(const struct conf *c, unsigned i);
 
 /* Flink's value syntax, used for job options too. Return 0 or -1 with what is allowed. */
-int conf_parse_duration(const char *text, int64_t *ms, struct err *e); /* "10 s", "500 ms", "1 min", bare: ms */
+int conf_parse_duration(const char *text, int64_t *ms, struct err *e);  /* "10 s", "1 min", bare: ms */
 int conf_parse_memory(const char *text, int64_t *bytes, struct err *e); /* "64 mb", "1g", bare: bytes */
 int conf_parse_i64(const char *text, int64_t min, int64_t max, int64_t *v, struct err *e);
 int conf_parse_bool(const char *text, bool *v, struct err *e);

@@ -123,6 +123,7 @@ static const char *const keys[] = {
 	"web.tmpdir",
 };
 
+/* clang-format off */
 static const char *const families[] = {
 	"akka.", "blob.", "classloader.", "client.", "cluster.", "env.", "execution.", "fs.", "heartbeat.",
 	"high-availability.", "historyserver.", "io.", "jobmanager.", "jobstore.", "kubernetes.", "mesos.",
@@ -130,6 +131,7 @@ static const char *const families[] = {
 	"s3.", "security.", "slot.", "slotmanager.", "state.", "table.", "task.", "taskmanager.", "web.", "yarn.",
 	"zookeeper.",
 };
+/* clang-format on */
 
 bool conf_flink_has_key(const char *key)
 {

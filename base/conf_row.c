@@ -20,6 +20,7 @@ struct row {
 	int64_t min, max;
 };
 
+/* clang-format off */
 #define CONF_INT(member, key, def, min, max, reload, sentence) \
 	{ KIND_INT, offsetof(struct conf, member), (min), (max) },
 #define CONF_DURATION(member, key, def, min, max, reload, sentence) \
@@ -56,6 +57,7 @@ static const struct row rows[] = {
 static const struct conf_row row_texts[] = {
 #include "base/conf_keys.def"
 };
+/* clang-format on */
 
 #define N_ROWS ARRAY_LEN(rows)
 

@@ -16,6 +16,7 @@ struct unit {
 	int64_t factor;
 };
 
+/* clang-format off */
 static const struct unit time_units_ns[] = {
 	{ "ns", 1 }, { "nano", 1 }, { "nanos", 1 }, { "nanosecond", 1 }, { "nanoseconds", 1 },
 	{ "\xc2\xb5s", 1000 }, { "micro", 1000 }, { "micros", 1000 }, { "microsecond", 1000 },
@@ -36,6 +37,7 @@ static const struct unit memory_units[] = {
 	{ "g", INT64_C(1) << 30 }, { "gb", INT64_C(1) << 30 }, { "gibibytes", INT64_C(1) << 30 },
 	{ "t", INT64_C(1) << 40 }, { "tb", INT64_C(1) << 40 }, { "tebibytes", INT64_C(1) << 40 },
 };
+/* clang-format on */
 
 /* Blanks by Java's trim: everything up to the space. */
 static bool is_blank(char c)
@@ -109,7 +111,8 @@ int conf_parse_duration(const char *text, int64_t *ms, struct err *e)
 		}
 	}
 	return err_set(e, ERR_INVALID,
-	    "'%s' is not a duration, which is a whole number with ms, s, min, h or d behind it, or of ms", text);
+	    "'%s' is not a duration, which is a whole number with ms, s, min, h or d behind it, or of ms",
+	    text);
 }
 
 int conf_parse_memory(const char *text, int64_t *bytes, struct err *e)
@@ -127,7 +130,8 @@ int conf_parse_memory(const char *text, int64_t *bytes, struct err *e)
 		}
 	}
 	return err_set(e, ERR_INVALID,
-	    "'%s' is not a size, which is a whole number with b, kb, mb, gb or tb behind it, or of bytes", text);
+	    "'%s' is not a size, which is a whole number with b, kb, mb, gb or tb behind it, or of bytes",
+	    text);
 }
 
 int conf_parse_i64(const char *text, int64_t min, int64_t max, int64_t *v, struct err *e)
@@ -145,8 +149,8 @@ int conf_parse_i64(const char *text, int64_t min, int64_t max, int64_t *v, struc
 		    !__builtin_add_overflow(number, negative ? -digit : digit, &number);
 	}
 	if (!good || number < min || number > max)
-		return err_set(e, ERR_INVALID, "'%s' is not a whole number from %" PRId64 " to %" PRId64, text, min,
-		    max);
+		return err_set(e, ERR_INVALID, "'%s' is not a whole number from %" PRId64 " to %" PRId64,
+		    text, min, max);
 	*v = number;
 	return 0;
 }
@@ -212,7 +216,8 @@ static unsigned edits(const char *a, size_t a_len, const char *b, size_t b_len)
 
 		row[0] = (unsigned)i;
 		for (size_t j = 1; j <= b_len; j++) {
-			row[j] = least(least(above[j], row[j - 1]) + 1, above[j - 1] + (a[i - 1] != b[j - 1]));
+			row[j] =
+			    least(least(above[j], row[j - 1]) + 1, above[j - 1] + (a[i - 1] != b[j - 1]));
 			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
 				row[j] = least(row[j], before[j - 2] + 1);
 		}

@@ -36,24 +36,21 @@ struct err {
 };
 
 /* Fill e (may be NULL) and return -1, so that `return err_set(...)` reads well. */
-int err_set(struct err *e, enum err_code code, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+int err_set(struct err *e, enum err_code code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 int err_vset(struct err *e, enum err_code code, const char *fmt, va_list ap)
     __attribute__((format(printf, 3, 0)));
 /* The same with ": " and the text of errno behind; preserves errno. */
 int err_set_errno(struct err *e, enum err_code code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* Put context in front: "<context>: <what was there>". Returns -1. */
-int err_prefix(struct err *e, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
+int err_prefix(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-const char *err_name(enum err_code code);      /* "invalid", "config", ... */
-int err_http_status(enum err_code code);       /* 400, 404, ... */
-int err_exit_status(enum err_code code);       /* 1 or 78 */
+const char *err_name(enum err_code code); /* "invalid", "config", ... */
+int err_http_status(enum err_code code);  /* 400, 404, ... */
+int err_exit_status(enum err_code code);  /* 1 or 78 */
 
 /* A broken invariant: log file, line and expression, then abort. */
-#define ASSERT(expr) \
-	((expr) ? (void)0 : err_assert_failed(#expr, __FILE__, __LINE__))
+#define ASSERT(expr) ((expr) ? (void)0 : err_assert_failed(#expr, __FILE__, __LINE__))
 _Noreturn void err_assert_failed(const char *expr, const char *file, int line);
 
 #endif

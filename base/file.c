@@ -23,7 +23,8 @@ char *file_path_from_uri(const char *uri, struct err *e)
 
 	if (uri[scheme_len] == ':' && scheme_len > 0) {
 		if (scheme_len != 4 || strncasecmp(uri, "file", 4) != 0) {
-			err_set(e, ERR_INVALID, "'%s' is not a local path; file:///dir, file:/dir and /dir are", uri);
+			err_set(e, ERR_INVALID,
+			    "'%s' is not a local path; file:///dir, file:/dir and /dir are", uri);
 			return NULL;
 		}
 		path = uri + 5;
@@ -34,8 +35,8 @@ char *file_path_from_uri(const char *uri, struct err *e)
 				path += 9;
 		}
 		if (path[0] != '/') {
-			err_set(e, ERR_INVALID, "'%s' names no absolute path; file:///dir, file:/dir and /dir do",
-			    uri);
+			err_set(e, ERR_INVALID,
+			    "'%s' names no absolute path; file:///dir, file:/dir and /dir do", uri);
 			return NULL;
 		}
 	}
@@ -98,7 +99,8 @@ int file_read_fd(int fd, size_t max_bytes, char **data, size_t *len, struct err 
 		used += (size_t)n;
 		if (used > max_bytes) {
 			free(buffer);
-			return err_set(e, ERR_TOO_LARGE, "larger than the %zu bytes that are allowed", max_bytes);
+			return err_set(e, ERR_TOO_LARGE, "larger than the %zu bytes that are allowed",
+			    max_bytes);
 		}
 		if (cap - used == 1) {
 			cap *= 2;
@@ -150,8 +152,7 @@ int file_write_all(int fd, const void *data, size_t len)
 static int sync_parent(const char *path)
 {
 	const char *slash = strrchr(path, '/');
-	char *dir = slash == NULL ? xstrdup(".") :
-	    xstrndup(path, slash == path ? 1 : (size_t)(slash - path));
+	char *dir = slash == NULL ? xstrdup(".") : xstrndup(path, slash == path ? 1 : (size_t)(slash - path));
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = -1, saved_errno;
 
 	if (fd >= 0)

@@ -145,13 +145,14 @@ static void put_quoted(struct line *l, const char *s)
 			p += n - 1;
 		}
 	}
-	/* The tail is kept free for this: a cut value is still well-formed. */
-	if (l->cut && !was_cut) {
-		memcpy(l->text + l->len, CUT_MARK "\"", sizeof(CUT_MARK));
-		l->len += sizeof(CUT_MARK);
-	} else {
-		put(l, "\"", 1);
+	/* The tail is kept free for this: a value is well-formed, cut or not. */
+	if (was_cut)
+		return;
+	if (l->cut) {
+		memcpy(l->text + l->len, CUT_MARK, sizeof(CUT_MARK) - 1);
+		l->len += sizeof(CUT_MARK) - 1;
 	}
+	l->text[l->len++] = '"';
 }
 
 static void put_kv(struct line *l, const struct log_kv *kv)

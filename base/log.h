@@ -28,18 +28,20 @@ struct log_kv {
 
 /* Values with a blank, a quote, '=' or a control character are written quoted
  * and escaped; NULL is written as "". */
+/* clang-format off */
 #define KV_STR(k, v)  { LOG_KV_STR, (k), (v), 0 }
 #define KV_INT(k, v)  { LOG_KV_INT, (k), 0, (int64_t)(v) }
 #define KV_UINT(k, v) { LOG_KV_UINT, (k), 0, (int64_t)(uint64_t)(v) }
 #define KV_JOB(hex)   { LOG_KV_JOB, "job", (hex), 0 } /* printed before event= */
 #define KV_MSG(...)   { LOG_KV_MSG, "msg", log_fmt(__VA_ARGS__), 0 }
+/* clang-format on */
 
-#define log_debug(event, ...) LOG_AT(LOG_DEBUG, false, event, __VA_ARGS__)
-#define log_info(event, ...)  LOG_AT(LOG_INFO, false, event, __VA_ARGS__)
-#define log_warnx(event, ...) LOG_AT(LOG_WARN, false, event, __VA_ARGS__)
-#define log_warn(event, ...)  LOG_AT(LOG_WARN, true, event, __VA_ARGS__)  /* appends errno= */
+#define log_debug(event, ...)  LOG_AT(LOG_DEBUG, false, event, __VA_ARGS__)
+#define log_info(event, ...)   LOG_AT(LOG_INFO, false, event, __VA_ARGS__)
+#define log_warnx(event, ...)  LOG_AT(LOG_WARN, false, event, __VA_ARGS__)
+#define log_warn(event, ...)   LOG_AT(LOG_WARN, true, event, __VA_ARGS__) /* appends errno= */
 #define log_errorx(event, ...) LOG_AT(LOG_ERROR, false, event, __VA_ARGS__)
-#define log_error(event, ...) LOG_AT(LOG_ERROR, true, event, __VA_ARGS__) /* appends errno= */
+#define log_error(event, ...)  LOG_AT(LOG_ERROR, true, event, __VA_ARGS__) /* appends errno= */
 #define LOG_AT(level, with_errno, event, ...) \
 	log_write((level), (with_errno), (event), \
 	    (const struct log_kv[]){ __VA_ARGS__, { LOG_KV_END, 0, 0, 0 } })

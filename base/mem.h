@@ -22,7 +22,7 @@ char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 #define VEC_RESERVE(v, n, cap) \
 	do { \
 		if ((n) == (cap)) { \
-			(cap) = (cap) ? (cap) * 2 : 8; \
+			(cap) = (cap) ? (cap)*2 : 8; \
 			(v) = xreallocarray((v), (cap), sizeof *(v)); \
 		} \
 	} while (0)

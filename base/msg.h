@@ -79,8 +79,8 @@ typedef void channel_closed_fn(void *arg, const struct err *why);
 int channel_pair(int fds[2], struct err *e);
 /* Takes ownership of fd. priority is the libevent priority, -1 for the default.
  * Messages are delivered from the loop, at most 64 a turn. */
-struct channel *channel_create(struct event_base *base, int fd, int priority,
-    channel_msg_fn *on_msg, channel_closed_fn *on_closed, void *arg);
+struct channel *channel_create(struct event_base *base, int fd, int priority, channel_msg_fn *on_msg,
+    channel_closed_fn *on_closed, void *arg);
 void channel_destroy(struct channel *c);
 /* Send now or, where the socket is full, from the loop later, in order; w NULL: no body.
  * Descriptors are duplicated when it has to wait. Never blocks.  After the other end is gone

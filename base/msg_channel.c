@@ -13,7 +13,7 @@
 #include "base/mem.h"
 #include "base/msg_frame.h"
 
-#define MESSAGES_A_TURN 64
+#define MESSAGES_A_TURN      64
 #define MESSAGES_OF_THE_DEAD 65536 /* far over what a socket holds */
 
 struct waiting {
@@ -29,10 +29,10 @@ struct channel {
 	struct event *readable, *writable, *failed;
 	STAILQ_HEAD(, waiting) queue;
 	size_t n_queued;
-	struct err why;    /* of failed */
-	bool broken;       /* nothing can be sent any more */
-	bool closed;       /* on_closed was called */
-	bool in_turn;      /* inside a callback: destroying waits for its end */
+	struct err why; /* of failed */
+	bool broken;    /* nothing can be sent any more */
+	bool closed;    /* on_closed was called */
+	bool in_turn;   /* inside a callback: destroying waits for its end */
 	bool destroyed;
 	uint8_t buffer[MSG_FRAME_MAX];
 };
@@ -176,8 +176,8 @@ static void write_turn(evutil_socket_t fd, short what, void *arg)
 	event_del(c->writable);
 }
 
-struct channel *channel_create(struct event_base *base, int fd, int priority,
-    channel_msg_fn *on_msg, channel_closed_fn *on_closed, void *arg)
+struct channel *channel_create(struct event_base *base, int fd, int priority, channel_msg_fn *on_msg,
+    channel_closed_fn *on_closed, void *arg)
 {
 	struct channel *c = xcalloc(1, sizeof(*c));
 

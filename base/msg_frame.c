@@ -17,7 +17,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 
-#define SEALS      (F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW)
+#define SEALS       (F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW)
 #define BURST_BYTES (1 << 20)
 
 union control {
@@ -279,7 +279,9 @@ enum msg_recv_result msg_frame_recv(int fd, uint8_t *buffer, struct msg_received
 	ssize_t n;
 
 	do {
-		msg = (struct msghdr){ .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.buffer,
+		msg = (struct msghdr){ .msg_iov = &iov,
+			.msg_iovlen = 1,
+			.msg_control = control.buffer,
 			.msg_controllen = sizeof(control.buffer) };
 		n = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 		/* A peer that died with messages of ours unread leaves ECONNRESET in front of its own

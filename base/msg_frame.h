@@ -17,19 +17,19 @@
 
 #include "base/msg.h"
 
-#define MSG_FRAME_MAGIC  0x52494557U /* "WEIR" */
-#define MSG_FRAME_HEADER 16
+#define MSG_FRAME_MAGIC    0x52494557U /* "WEIR" */
+#define MSG_FRAME_HEADER   16
 #define MSG_FRAME_IN_MEMFD 1U
-#define MSG_FRAME_MAX    (MSG_FRAME_HEADER + MSG_INLINE_MAX)
+#define MSG_FRAME_MAX      (MSG_FRAME_HEADER + MSG_INLINE_MAX)
 
 /* A frame on its way out. */
 struct msg_frame {
 	uint8_t header[MSG_FRAME_HEADER];
-	uint8_t *body;     /* NULL where it is in body_fd; the writer's until msg_frame_keep */
-	size_t body_len;   /* of what is sent inline */
-	int body_fd;       /* -1: inline */
+	uint8_t *body;   /* NULL where it is in body_fd; the writer's until msg_frame_keep */
+	size_t body_len; /* of what is sent inline */
+	int body_fd;     /* -1: inline */
 	int fds[MSG_FDS_MAX + 1];
-	unsigned n_fds;    /* with body_fd, which is the last one */
+	unsigned n_fds; /* with body_fd, which is the last one */
 	bool kept;
 };
 /* Borrows the body and the descriptors of w (NULL: an empty body). Returns 0 or -1. */

@@ -60,14 +60,15 @@ static void lines(void)
 {
 	struct err e;
 	struct conf *c = load("# a comment\n"
-	                      "\n"
-	                      "rest.port: 1 # the first\r\n"
-	                      "  taskmanager.numberOfTaskSlots :   4\t\n"
-	                      "rest.address: a: b: c\n"
-	                      "env.log.dir: file:///tmp/x#y\r"
-	                      "state.savepoints.dir:  file:/s p \n"
-	                      "rest.port: 2\n"
-	                      "web.upload.dir: /u", NULL, &e);
+			      "\n"
+			      "rest.port: 1 # the first\r\n"
+			      "  taskmanager.numberOfTaskSlots :   4\t\n"
+			      "rest.address: a: b: c\n"
+			      "env.log.dir: file:///tmp/x#y\r"
+			      "state.savepoints.dir:  file:/s p \n"
+			      "rest.port: 2\n"
+			      "web.upload.dir: /u",
+	    NULL, &e);
 
 	ok(c != NULL, "a file is read: %s", e.msg);
 	is_str(warnings, "", "without warnings");
@@ -109,24 +110,32 @@ static void unknown_keys(void)
 {
 	struct err e;
 	struct conf *c = load("rest.prot: 1\n"
-	                      "taskmanager.numberOfTaskSlot: 1\n"
-	                      "jobmanager.memory.process.size: 1600m\n"
-	                      "metrics.reporter.prom.port: 1\n"
-	                      "colour: red\n"
-	                      "task.cancellation.timers.timeout: 1\n"
-	                      "rest.prot: 2\n", "rest.bindadress=::", &e);
+			      "taskmanager.numberOfTaskSlot: 1\n"
+			      "jobmanager.memory.process.size: 1600m\n"
+			      "metrics.reporter.prom.port: 1\n"
+			      "colour: red\n"
+			      "task.cancellation.timers.timeout: 1\n"
+			      "rest.prot: 2\n",
+	    "rest.bindadress=::", &e);
 
 	ok(c != NULL && c->rest_port == 8081, "unknown keys are no errors");
 	is_int(n_warnings, 7, "one warning a key, not a line");
-	like(warnings, ":7: rest.prot: unknown key, it has no effect; is rest.port meant?\n", "with the nearest key");
-	like(warnings, ":2: taskmanager.numberOfTaskSlot: unknown key, it has no effect; is "
-	               "taskmanager.numberOfTaskSlots meant?\n", "of several near ones the nearest");
-	like(warnings, ":3: jobmanager.memory.process.size: this key of Flink has no effect here\n", "a key of Flink");
+	like(warnings, ":7: rest.prot: unknown key, it has no effect; is rest.port meant?\n",
+	    "with the nearest key");
+	like(warnings,
+	    ":2: taskmanager.numberOfTaskSlot: unknown key, it has no effect; is "
+	    "taskmanager.numberOfTaskSlots meant?\n",
+	    "of several near ones the nearest");
+	like(warnings, ":3: jobmanager.memory.process.size: this key of Flink has no effect here\n",
+	    "a key of Flink");
 	like(warnings, ":6: task.cancellation.timers.timeout: this key of Flink has no effect",
 	    "even where one of ours is near");
-	like(warnings, ":4: metrics.reporter.prom.port: a key of this kind has no effect here\n", "a kind of key");
-	like(warnings, ":5: colour: unknown key, it has no effect, and no known one is near it\n", "none is near");
-	like(warnings, "-D: rest.bindadress: unknown key, it has no effect; is rest.bind-address meant?\n", "from -D");
+	like(warnings, ":4: metrics.reporter.prom.port: a key of this kind has no effect here\n",
+	    "a kind of key");
+	like(warnings, ":5: colour: unknown key, it has no effect, and no known one is near it\n",
+	    "none is near");
+	like(warnings, "-D: rest.bindadress: unknown key, it has no effect; is rest.bind-address meant?\n",
+	    "from -D");
 	is_int(c->n_pairs, 7, "they are kept for the record");
 	conf_destroy(c);
 	c = conf_load(path, NULL, 0, NULL, NULL, &e);
@@ -158,12 +167,14 @@ static void refusals(void)
 	static const struct {
 		const char *text, *want;
 	} cases[] = {
-		{ "rest.port: x\n", ":1: rest.port: 'x' is not a whole number from 0 to 65535; allowed: 0 to 65535" },
+		{ "rest.port: x\n",
+		    ":1: rest.port: 'x' is not a whole number from 0 to 65535; allowed: 0 to 65535" },
 		{ "\nrest.port: 65536\n", ":2: rest.port: '65536' is not a whole number from 0 to 65535" },
 		{ "rest.port: -1\n", "'-1' is not a whole number" },
 		{ "taskmanager.numberOfTaskSlots: 0\n", "taskmanager.numberOfTaskSlots: '0'" },
 		{ "taskmanager.numberOfTaskManagers: 257\n", "allowed: 0 to 256" },
-		{ "heartbeat.interval: 9 ms\n", ":1: heartbeat.interval: '9 ms' is out of range; allowed: 10 ms to 1 h" },
+		{ "heartbeat.interval: 9 ms\n",
+		    ":1: heartbeat.interval: '9 ms' is out of range; allowed: 10 ms to 1 h" },
 		{ "heartbeat.interval: 5 parsecs\n", "'5 parsecs' is not a duration" },
 		{ "taskmanager.record.max-size: 17 mb\n", "'17 mb' is out of range; allowed: 1 kb to 16 mb" },
 		{ "taskmanager.record.max-size: much\n", "'much' is not a size" },
@@ -172,16 +183,20 @@ static void refusals(void)
 		{ "web.submit.enable: yes\n", "'yes' is neither true nor false; allowed: true or false" },
 		{ "state.checkpoints.dir: s3://b/c\n", "'s3://b/c' is not a local path" },
 		{ "jobstore.expiration-time: 0\n", "is out of range; allowed: 1 s to 365 d" },
-		{ "heartbeat.timeout: 10 s\n", ":1: heartbeat.timeout (10 s) must be longer than heartbeat.interval (10 s)" },
-		{ "heartbeat.interval: 1 min\n", ":1: heartbeat.timeout (50 s) must be longer than heartbeat.interval (1 min)" },
-		{ "restart-strategy.exponential-delay.initial-backoff: 11 s\n", "max-backoff (10 s) must not be shorter than" },
+		{ "heartbeat.timeout: 10 s\n",
+		    ":1: heartbeat.timeout (10 s) must be longer than heartbeat.interval (10 s)" },
+		{ "heartbeat.interval: 1 min\n",
+		    ":1: heartbeat.timeout (50 s) must be longer than heartbeat.interval (1 min)" },
+		{ "restart-strategy.exponential-delay.initial-backoff: 11 s\n",
+		    "max-backoff (10 s) must not be shorter than" },
 	};
 	struct err e;
 
 	for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
 		struct conf *c = load(cases[i].text, NULL, &e);
 
-		ok(c == NULL && e.code == ERR_CONFIG, "refused: %.*s", (int)strcspn(cases[i].text, "\n"), cases[i].text);
+		ok(c == NULL && e.code == ERR_CONFIG, "refused: %.*s", (int)strcspn(cases[i].text, "\n"),
+		    cases[i].text);
 		like(e.msg, cases[i].want, "it is said where, what and what is allowed");
 		conf_destroy(c);
 	}
@@ -207,9 +222,11 @@ static void refusals(void)
 static void accepted(void)
 {
 	struct err e;
-	struct conf *c = load("rest.port: 0\ntaskmanager.restart: NEVER\nweb.submit.enable: False\n"
-	                      "jobstore.expiration-time: 7200\nheartbeat.timeout: 20000\nheartbeat.interval: +19999\n"
-	                      "rest.server.max-content-length: 1g\n", "heartbeat.interval=19999", &e);
+	struct conf *c =
+	    load("rest.port: 0\ntaskmanager.restart: NEVER\nweb.submit.enable: False\n"
+		 "jobstore.expiration-time: 7200\nheartbeat.timeout: 20000\nheartbeat.interval: +19999\n"
+		 "rest.server.max-content-length: 1g\n",
+		"heartbeat.interval=19999", &e);
 
 	ok(c != NULL, "values at their limits: %s", e.msg);
 	is_int(c->rest_port, 0, "the least number");
@@ -270,11 +287,13 @@ static void values(void)
 	is_int(memory("1 kib"), -1, "a unit that Flink has not");
 	is_int(memory("x"), -1, "no number");
 
-	is_int(conf_parse_i64("-9223372036854775808", INT64_MIN, INT64_MAX, &v, &e), 0, "the least number of 64 bits");
+	is_int(conf_parse_i64("-9223372036854775808", INT64_MIN, INT64_MAX, &v, &e), 0,
+	    "the least number of 64 bits");
 	ok(v == INT64_MIN, "is kept");
 	is_int(conf_parse_i64("9223372036854775807", INT64_MIN, INT64_MAX, &v, &e), 0, "the greatest");
 	ok(v == INT64_MAX, "is kept");
-	is_int(conf_parse_i64("9223372036854775808", INT64_MIN, INT64_MAX, &v, &e), -1, "one more is refused");
+	is_int(conf_parse_i64("9223372036854775808", INT64_MIN, INT64_MAX, &v, &e), -1,
+	    "one more is refused");
 	is_int(conf_parse_i64("-9223372036854775809", INT64_MIN, INT64_MAX, &v, &e), -1, "one less, too");
 	is_int(conf_parse_i64(" +7 ", 0, 7, &v, &e), 0, "a sign and blanks");
 	is_int(v, 7, "do not harm");
@@ -325,7 +344,8 @@ static void rows(void)
 		const struct conf_row *r = conf_row_at(i);
 		char *value = conf_row_value(c, i);
 
-		ok(r->key[0] && r->type[0] && r->allowed[0] && r->sentence[0] && r->def != NULL, "%s is described", r->key);
+		ok(r->key[0] && r->type[0] && r->allowed[0] && r->sentence[0] && r->def != NULL,
+		    "%s is described", r->key);
 		if (strcmp(r->key, "heartbeat.interval") == 0) {
 			is_str(value, "5000", "a value is as it was written");
 			is_str(r->allowed, "10 ms to 1 h", "limits are for people");

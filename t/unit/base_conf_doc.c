@@ -38,7 +38,8 @@ static void manual(void)
 
 	for (unsigned i = 0; i < conf_n_rows(); i++) {
 		const struct conf_row *r = conf_row_at(i);
-		char *item = xasprintf("\n.It Ic %s\n", r->key), *start = strstr(page, item), *paragraph = NULL;
+		char *item = xasprintf("\n.It Ic %s\n", r->key), *start = strstr(page, item),
+		     *paragraph = NULL;
 
 		if (start != NULL) {
 			const char *next = strstr(start + 1, "\n.It "), *end = strstr(start, "\n.El");

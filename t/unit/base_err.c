@@ -59,10 +59,16 @@ static void table(void)
 		const char *name;
 		int http, status;
 	} want[] = {
-		{ ERR_NONE, "none", 200, 0 }, { ERR_INVALID, "invalid", 400, 1 }, { ERR_CONFIG, "config", 500, 78 },
-		{ ERR_NOT_FOUND, "not_found", 404, 1 }, { ERR_CONFLICT, "conflict", 409, 1 },
-		{ ERR_TOO_LARGE, "too_large", 413, 1 }, { ERR_UNAVAILABLE, "unavailable", 503, 1 },
-		{ ERR_TIMEOUT, "timeout", 504, 1 }, { ERR_IO, "io", 500, 1 }, { ERR_USER, "user", 400, 1 },
+		{ ERR_NONE, "none", 200, 0 },
+		{ ERR_INVALID, "invalid", 400, 1 },
+		{ ERR_CONFIG, "config", 500, 78 },
+		{ ERR_NOT_FOUND, "not_found", 404, 1 },
+		{ ERR_CONFLICT, "conflict", 409, 1 },
+		{ ERR_TOO_LARGE, "too_large", 413, 1 },
+		{ ERR_UNAVAILABLE, "unavailable", 503, 1 },
+		{ ERR_TIMEOUT, "timeout", 504, 1 },
+		{ ERR_IO, "io", 500, 1 },
+		{ ERR_USER, "user", 400, 1 },
 		{ ERR_INTERNAL, "internal", 500, 1 },
 	};
 

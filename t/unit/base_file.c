@@ -40,11 +40,22 @@ static void paths(void)
 	static const struct {
 		const char *uri, *want;
 	} cases[] = {
-		{ "/a/b", "/a/b" }, { "file:///a/b", "/a/b" }, { "file:/a/b", "/a/b" }, { "FILE:///a", "/a" },
-		{ "file://localhost/a", "/a" }, { "a/b", "a/b" }, { "./a:b", "./a:b" }, { "/a b#c", "/a b#c" },
+		{ "/a/b", "/a/b" },
+		{ "file:///a/b", "/a/b" },
+		{ "file:/a/b", "/a/b" },
+		{ "FILE:///a", "/a" },
+		{ "file://localhost/a", "/a" },
+		{ "a/b", "a/b" },
+		{ "./a:b", "./a:b" },
+		{ "/a b#c", "/a b#c" },
 		{ "file:///", "/" },
-		{ "s3://bucket/a", NULL }, { "hdfs:/a", NULL }, { "file://host/a", NULL }, { "file:a", NULL }, { "file://", NULL },
-		{ "file:", NULL }, { "", NULL },
+		{ "s3://bucket/a", NULL },
+		{ "hdfs:/a", NULL },
+		{ "file://host/a", NULL },
+		{ "file:a", NULL },
+		{ "file://", NULL },
+		{ "file:", NULL },
+		{ "", NULL },
 	};
 
 	for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
@@ -54,8 +65,8 @@ static void paths(void)
 		if (cases[i].want != NULL)
 			is_str(path, cases[i].want, "'%s' is a path", cases[i].uri);
 		else
-			ok(path == NULL && e.code == ERR_INVALID && e.msg[0] != '\0', "'%s' is refused: %s", cases[i].uri,
-			    e.msg);
+			ok(path == NULL && e.code == ERR_INVALID && e.msg[0] != '\0', "'%s' is refused: %s",
+			    cases[i].uri, e.msg);
 		free(path);
 	}
 }
@@ -94,7 +105,8 @@ static void reading(void)
 	is_int(e.code, ERR_NOT_FOUND, "has a code, too");
 	is_int(file_read(dir, 10, &data, &len, &e), -1, "a directory is not read");
 	like(e.msg, "not a regular file", "and that is said");
-	is_int(file_read("/proc/self/status", 1 << 20, &data, &len, &e), 0, "a file that says it has no size");
+	is_int(file_read("/proc/self/status", 1 << 20, &data, &len, &e), 0,
+	    "a file that says it has no size");
 	ok(len > 100 && strstr(data, "Name:") == data, "is read whole");
 	free(data);
 	f = fopen(in_dir("empty"), "w");
@@ -118,10 +130,12 @@ static void writing(void)
 	ok(stat(path, &st) == 0 && (st.st_mode & 0777) == 0640, "with its mode");
 	memset(big, 'b', 3 << 20);
 	is_int(file_write_atomic(path, big, 3 << 20, 0600, &e), 0, "it is replaced");
-	ok(file_read(path, 3 << 20, &data, &len, &e) == 0 && len == 3 << 20 && memcmp(data, big, len) == 0, "by all");
+	ok(file_read(path, 3 << 20, &data, &len, &e) == 0 && len == 3 << 20 && memcmp(data, big, len) == 0,
+	    "by all");
 	free(data);
 	free(big);
-	is_int(file_write_atomic(in_dir("no/such/w"), "x", 1, 0600, &e), -1, "without its directory it cannot");
+	is_int(file_write_atomic(in_dir("no/such/w"), "x", 1, 0600, &e), -1,
+	    "without its directory it cannot");
 	is_int(e.code, ERR_IO, "that is the system's refusal");
 	is_int(mkdir(in_dir("w2"), 0700), 0, "a directory of the name");
 	is_int(file_write_atomic(in_dir("w2"), "x", 1, 0600, &e), -1, "is not replaced");
@@ -142,7 +156,8 @@ static void trees(void)
 	file_write_atomic(in_dir("t/x/y/f"), "x", 1, 0400, &e);
 	file_write_atomic(in_dir("t/g"), "x", 1, 0600, &e);
 	file_write_atomic(in_dir("keep"), "x", 1, 0600, &e);
-	ok(symlink(in_dir("keep"), in_dir("t/x/link")) == 0 && symlink(dir, in_dir("t/out")) == 0, "with links out of it");
+	ok(symlink(in_dir("keep"), in_dir("t/x/link")) == 0 && symlink(dir, in_dir("t/out")) == 0,
+	    "with links out of it");
 	is_int(file_remove_tree(in_dir("t"), &e), 0, "is removed");
 	ok(access(in_dir("t"), F_OK) < 0 && errno == ENOENT, "as a whole");
 	is_int(access(in_dir("keep"), F_OK), 0, "but not what links led to");
@@ -162,7 +177,8 @@ static void checksums(void)
 	fd = file_memfd("t", "abc", 3, &e);
 	ok(fd >= 0, "a memory file");
 	is_int(file_sha256(fd, hex, &e), 0, "its checksum");
-	is_str(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", "is the known one of abc");
+	is_str(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+	    "is the known one of abc");
 	is_int(file_sha256(fd, hex, &e), 0, "asked twice");
 	is_str(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", "it is the same");
 	is_int(file_read_fd(fd, 100, &data, &len, &e), 0, "it can be read");
@@ -172,7 +188,8 @@ static void checksums(void)
 	close(fd);
 	fd = file_memfd("t", "", 0, &e);
 	is_int(file_sha256(fd, hex, &e), 0, "of nothing");
-	is_str(hex, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "there is a checksum, too");
+	is_str(hex, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+	    "there is a checksum, too");
 	close(fd);
 	fd = file_memfd("t", big, 200000, &e);
 	is_int(file_read_fd(fd, 199999, &data, &len, &e), -1, "over the limit");

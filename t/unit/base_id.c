@@ -5,8 +5,9 @@
 
 int main(void)
 {
-	static const char *const bad[] = { "", "0", "0123456789abcdef0123456789abcde", "0123456789abcdef0123456789abcdef0",
-		"0123456789abcdef0123456789abcdeg", " 123456789abcdef0123456789abcdef", "0123456789abcdef 0123456789abcde",
+	static const char *const bad[] = { "", "0", "0123456789abcdef0123456789abcde",
+		"0123456789abcdef0123456789abcdef0", "0123456789abcdef0123456789abcdeg",
+		" 123456789abcdef0123456789abcdef", "0123456789abcdef 0123456789abcde",
 		"-1234567-89abcdef0123456789abcdef" };
 	struct id128 a, b, zero = { { 0 } };
 	char hex[ID_HEX_SIZE], random[64];

@@ -45,8 +45,8 @@ static void order(void)
 	char want[64];
 
 	errno = EACCES;
-	log_warn("child.died", KV_MSG("restarting from checkpoint %d", 17), KV_STR("tm", "tm-2"), KV_INT("signal", 9),
-	    KV_JOB("7f3a"));
+	log_warn("child.died", KV_MSG("restarting from checkpoint %d", 17), KV_STR("tm", "tm-2"),
+	    KV_INT("signal", 9), KV_JOB("7f3a"));
 	is_int(errno, EACCES, "errno is preserved");
 	snprintf(want, sizeof(want), "Z level=warn proc=jobmanager pid=%d job=7f3a ", (int)getpid());
 	logged();
@@ -61,11 +61,13 @@ static void order(void)
 	log_error("a.b", KV_STR("k", "v"));
 	is_str(event(), "event=a.b k=v errno=123456", "a nameless errno is a number");
 	log_info("n", KV_INT("least", INT64_MIN), KV_UINT("most", UINT64_MAX));
-	is_str(event(), "event=n least=-9223372036854775808 most=18446744073709551615", "numbers at their limits");
+	is_str(event(), "event=n least=-9223372036854775808 most=18446744073709551615",
+	    "numbers at their limits");
 }
 
 static void escaping(void)
 {
+	/* clang-format off */
 	static const struct {
 		const char *value, *want;
 	} cases[] = {
@@ -77,6 +79,7 @@ static void escaping(void)
 		{ "\xc2\x9b", "\"\\xc2\\x9b\"" }, { "\xc0\xaf", "\"\\xc0\\xaf\"" }, { "\xed\xa0\x80", "\"\\xed\\xa0\\x80\"" },
 		{ "\xe0\x9f\xbf", "\"\\xe0\\x9f\\xbf\"" }, { "\xe2\x82", "\"\\xe2\\x82\"" }, { "\xf4\x90\x80\x80", "\"\\xf4\\x90\\x80\\x80\"" },
 	};
+	/* clang-format on */
 	char want[128];
 
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -103,7 +106,8 @@ static void levels(void)
 	log_set_level(LOG_INFO);
 	ok(log_level_parse("debug", &level) && level == LOG_DEBUG, "debug is a level");
 	ok(log_level_parse("error", &level) && level == LOG_ERROR, "error is a level");
-	ok(!log_level_parse("loud", &level) && !log_level_parse("", &level) && level == LOG_ERROR, "others are not");
+	ok(!log_level_parse("loud", &level) && !log_level_parse("", &level) && level == LOG_ERROR,
+	    "others are not");
 }
 
 static void cutting(void)
@@ -115,20 +119,22 @@ static void cutting(void)
 	memset(big, 'y', sizeof(big) - 1);
 	log_info("big", KV_STR("v", big), KV_INT("n", 1), KV_MSG("never seen"));
 	len = strlen(logged());
-	ok(len <= PIPE_BUF && len > PIPE_BUF - 64, "a long line is cut to what a pipe takes whole (%zu)", len);
+	ok(len <= PIPE_BUF && len > PIPE_BUF - 64, "a long line is cut to what a pipe takes whole (%zu)",
+	    len);
 	ok(strcmp(text + len - 6, "y\xe2\x80\xa6\"\n") == 0, "the cut is marked and the line well-formed");
 	like(text, " v=\"yyy", "a value that is cut is quoted");
 	ok(strstr(text, " n=") == NULL && strstr(text, "msg=") == NULL, "nothing follows the cut");
 
 	/* A line that is full to any degree before its next attribute stays well-formed. */
-	for (unsigned i = 900; i < 1025; i++) {
-		big[i] = '\0';
-		log_info("e", KV_STR("a", big), KV_STR("b", big), KV_STR("c", big), KV_STR("d", big), KV_INT("n", 12345),
-		    KV_MSG("%s", "some words of prose for people"));
-		big[i] = 'y';
+	for (unsigned i = 900 * 4; i < 1025 * 4; i++) {
+		big[i / 4] = '\0';
+		log_info(&"eeee"[i % 4], KV_STR("a", big), KV_STR("b", big), KV_STR("c", big),
+		    KV_STR("d", big), KV_INT("n", 12345), KV_MSG("%s", "some words of prose for people"));
+		big[i / 4] = 'y';
 		len = strlen(logged());
 		good = good && len <= PIPE_BUF && text[len - 1] == '\n' &&
-		    (text[len - 2] == '"' || text[len - 2] == 'y' || strcmp(text + len - 9, " n=12345\n") == 0);
+		    (text[len - 2] == '"' || text[len - 2] == 'y' ||
+			strcmp(text + len - 9, " n=12345\n") == 0);
 	}
 	ok(good, "attributes are whole or absent");
 
@@ -145,7 +151,8 @@ static void destinations(void)
 	snprintf(path, sizeof(path), "%s/a.log", dir);
 	fd = log_open_file(path);
 	ok(fd >= 0, "a log file is made");
-	ok((fcntl(fd, F_GETFL) & O_APPEND) != 0 && (fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0, "for appending, not inherited");
+	ok((fcntl(fd, F_GETFL) & O_APPEND) != 0 && (fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0,
+	    "for appending, not inherited");
 	ok(fstat(fd, &st) == 0 && (st.st_mode & 0777) == 0600, "and private");
 	log_init("tm-1", LOG_INFO, log_fd, fd);
 	log_info("both", KV_INT("n", 1));
@@ -159,13 +166,15 @@ static void destinations(void)
 	unlink(path);
 	rmdir(dir);
 	errno = 0;
-	ok(log_open_file("/nowhere/at/all") == -1 && errno == ENOENT, "a file that cannot be made is said by errno");
+	ok(log_open_file("/nowhere/at/all") == -1 && errno == ENOENT,
+	    "a file that cannot be made is said by errno");
 }
 
 static void *shout(void *arg)
 {
 	for (int i = 0; i < 200; i++)
-		log_info("thread", KV_STR("who", arg), KV_MSG("%s %s", "says", log_fmt("%s-%s", (char *)arg, (char *)arg)));
+		log_info("thread", KV_STR("who", arg),
+		    KV_MSG("%s %s", "says", log_fmt("%s-%s", (char *)arg, (char *)arg)));
 	return NULL;
 }
 

@@ -105,8 +105,12 @@ static void hostile_bodies(void)
 		const char *bytes;
 		size_t len;
 	} strings[] = {
-		{ "\xff\xff\xff\xff", 4 }, { "\x05\0\0\0abc", 7 }, { "\0\0\0\0", 4 }, { "\x03\0\0\0abc", 7 },
-		{ "\x04\0\0\0a\0b\0", 8 }, { "\x02\0\0", 3 },
+		{ "\xff\xff\xff\xff", 4 },
+		{ "\x05\0\0\0abc", 7 },
+		{ "\0\0\0\0", 4 },
+		{ "\x03\0\0\0abc", 7 },
+		{ "\x04\0\0\0a\0b\0", 8 },
+		{ "\x02\0\0", 3 },
 	};
 
 	for (unsigned i = 0; i < ARRAY_LEN(strings); i++) {
@@ -225,12 +229,14 @@ static void ordinary(struct event_base *base)
 	struct err e;
 
 	is_int(channel_pair(fds, &e), 0, "a pair");
-	ok((fcntl(fds[0], F_GETFD) & FD_CLOEXEC) && (fcntl(fds[1], F_GETFL) & O_NONBLOCK), "not inherited, not blocking");
+	ok((fcntl(fds[0], F_GETFD) & FD_CLOEXEC) && (fcntl(fds[1], F_GETFL) & O_NONBLOCK),
+	    "not inherited, not blocking");
 	end_init(&a, base, fds[0]);
 	end_init(&b, base, fds[1]);
 	for (unsigned i = 0; i < ARRAY_LEN(sizes); i++) {
 		send_number(a.c, i, sizes[i], -1);
-		ok(run_until(base, &b.n_messages, i + 1) && b.last_len == sizes[i], "a body with %zu bytes arrives", sizes[i]);
+		ok(run_until(base, &b.n_messages, i + 1) && b.last_len == sizes[i],
+		    "a body with %zu bytes arrives", sizes[i]);
 		is_int(b.n_fds, 0, "without a descriptor for the handler");
 	}
 	ok(b.in_order, "all in order");
@@ -269,14 +275,16 @@ static void descriptors(struct event_base *base)
 	ok(write(b.last_fd, "hi", 2) == 2 && read(pipe_fds[0], text, 2) == 2, "it leads where it led");
 
 	send_number(a.c, 1, 1 << 20, pipe_fds[1]);
-	ok(run_until(base, &b.n_messages, 2) && b.n_fds == 1 && b.last_len == 1 << 20, "also beside a large body");
+	ok(run_until(base, &b.n_messages, 2) && b.n_fds == 1 && b.last_len == 1 << 20,
+	    "also beside a large body");
 
 	msg_writer_init(&w);
 	for (unsigned i = 0; i < MSG_FDS_MAX; i++)
 		msg_put_fd(&w, pipe_fds[i & 1]);
 	msg_put_bytes(&w, "", 0);
 	channel_send(a.c, MSG_DEPLOY, &w);
-	ok(run_until(base, &b.n_messages, 3) && b.n_fds == MSG_FDS_MAX, "%d descriptors at once", MSG_FDS_MAX);
+	ok(run_until(base, &b.n_messages, 3) && b.n_fds == MSG_FDS_MAX, "%d descriptors at once",
+	    MSG_FDS_MAX);
 	/* A large body needs one more. */
 	for (unsigned i = 0; i < 40000; i++)
 		msg_put_u8(&w, 0);
@@ -322,7 +330,8 @@ static void bursts(struct event_base *base)
 	is_int(channel_queued(a.c), 101, "one behind those that wait has to wait, too");
 	ok(sent_at_once >= 32, "a burst of %u fits, the rest waits", sent_at_once);
 	event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
-	ok(b.n_messages > 10 && b.n_messages <= 74, "a turn of the loop brings 64 at most (%u)", b.n_messages - 10);
+	ok(b.n_messages > 10 && b.n_messages <= 74, "a turn of the loop brings 64 at most (%u)",
+	    b.n_messages - 10);
 	ok(run_until(base, &b.n_messages, n), "all arrive");
 	ok(b.in_order, "in order");
 	is_int(channel_queued(a.c), 0, "none waits any more");
@@ -331,7 +340,8 @@ static void bursts(struct event_base *base)
 	while (channel_queued(a.c) < 50)
 		send_number(a.c, n++, 2000, b.last_fd);
 	end_fini(&a);
-	ok(run_until(base, &b.n_closed, 1) && b.in_order && b.n_messages == n - 50, "what waits is dropped with the channel");
+	ok(run_until(base, &b.n_closed, 1) && b.in_order && b.n_messages == n - 50,
+	    "what waits is dropped with the channel");
 	end_fini(&b);
 	is_int(open_descriptors(), before, "and its descriptors with it");
 }
@@ -448,8 +458,8 @@ static void put_le(uint8_t *p, uint64_t v, unsigned n)
 }
 
 /* Send a frame as told, with a memory file of memfd_size and its seals where that is not negative. */
-static void hostile_frame(struct event_base *base, const char *what, const char *want, uint32_t magic, unsigned type,
-    unsigned n_fds, uint32_t flags, uint32_t len, size_t body, off_t memfd_size, int seals)
+static void hostile_frame(struct event_base *base, const char *what, const char *want, uint32_t magic,
+    unsigned type, unsigned n_fds, uint32_t flags, uint32_t len, size_t body, off_t memfd_size, int seals)
 {
 	union {
 		char buffer[CMSG_SPACE(sizeof(int))];
@@ -510,14 +520,19 @@ static void hostile_frames(struct event_base *base)
 	hostile_frame(base, "a shorter length", "has 3", good, MSG_HELLO, 0, 0, 3, 4, -1, 0);
 	hostile_frame(base, "an unknown flag", "flags 2", good, MSG_HELLO, 0, 2, 4, 4, -1, 0);
 	hostile_frame(base, "a frame over the limit", "no frame", good, MSG_HELLO, 0, 0, large, large, -1, 0);
-	hostile_frame(base, "a descriptor too few", "0 of the 1 descriptors", good, MSG_HELLO, 1, 0, 4, 4, -1, 0);
-	hostile_frame(base, "a descriptor too many", "1 of the 0 descriptors", good, MSG_HELLO, 0, 0, 4, 4, 10, 0);
+	hostile_frame(base, "a descriptor too few", "0 of the 1 descriptors", good, MSG_HELLO, 1, 0, 4, 4, -1,
+	    0);
+	hostile_frame(base, "a descriptor too many", "1 of the 0 descriptors", good, MSG_HELLO, 0, 0, 4, 4,
+	    10, 0);
 	hostile_frame(base, "a body in no memory file", "flags 1", good, MSG_HELLO, 0, 1, large, 0, -1, 0);
-	hostile_frame(base, "a body in an unsealed one", "not a sealed", good, MSG_HELLO, 1, 1, large, 0, large, 0);
-	hostile_frame(base, "a body shorter than said", "not a sealed", good, MSG_HELLO, 1, 1, large + 1, 0, large, seals);
-	hostile_frame(base, "a small body in a memory file", "flags 1", good, MSG_HELLO, 1, 1, 10, 0, 10, seals);
-	hostile_frame(base, "a body over the limit", "flags 1", good, MSG_HELLO, 1, 1, MSG_BODY_MAX + 1, 0, MSG_BODY_MAX + 1,
+	hostile_frame(base, "a body in an unsealed one", "not a sealed", good, MSG_HELLO, 1, 1, large, 0,
+	    large, 0);
+	hostile_frame(base, "a body shorter than said", "not a sealed", good, MSG_HELLO, 1, 1, large + 1, 0,
+	    large, seals);
+	hostile_frame(base, "a small body in a memory file", "flags 1", good, MSG_HELLO, 1, 1, 10, 0, 10,
 	    seals);
+	hostile_frame(base, "a body over the limit", "flags 1", good, MSG_HELLO, 1, 1, MSG_BODY_MAX + 1, 0,
+	    MSG_BODY_MAX + 1, seals);
 }
 
 /* Short frames, with and without a header's beginning. */
@@ -560,7 +575,8 @@ static void exhaustion(struct event_base *base)
 	low = old;
 	low.rlim_cur = (rlim_t)lowest_free;
 	setrlimit(RLIMIT_NOFILE, &low);
-	ok(run_until(base, &b.n_closed, 1) && b.n_messages == 0, "a descriptor that cannot be received closes the channel");
+	ok(run_until(base, &b.n_closed, 1) && b.n_messages == 0,
+	    "a descriptor that cannot be received closes the channel");
 	like(b.why.msg, "0 of the 1 descriptors of a HEARTBEAT message arrived", "and that is said");
 	send_number(a.c, 1, 1 << 20, -1);
 	is_int(a.n_closed, 0, "a body that finds no memory file is not told inside channel_send");
