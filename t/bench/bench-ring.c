@@ -156,7 +156,8 @@ static _Noreturn void die(const char *what, const struct err *e)
 	exit(1);
 }
 
-static struct exchange *attach(int fd, uint32_t own, uint32_t n_rings, const int *eventfds, struct ring *rings)
+static struct exchange *attach(int fd, uint32_t own, uint32_t n_rings, const int *eventfds,
+    struct ring *rings)
 {
 	struct err e;
 	struct exchange *x = exchange_attach(fd, &job, 1, &own, 1, eventfds, 2, &e);
@@ -343,11 +344,13 @@ int main(void)
 	for (size_t i = 0; i < ARRAY_LEN(n_rings); i++) {
 		double ns = least(ring_ns, n_rings[i], &median);
 
-		printf("bench-ring rings=%" PRIu32 " ns=%.1f median=%.1f memcpy_ratio=%.1f pipe_ratio=%.1f\n", n_rings[i],
+		printf("bench-ring rings=%" PRIu32 " ns=%.1f median=%.1f memcpy_ratio=%.1f pipe_ratio=%.1f\n",
+		    n_rings[i],
 		    ns, median, ns / copy, through_pipe / ns);
 		fflush(stdout);
 		if (n_rings[i] == 1 && ns > LIMIT_NS) {
-			fprintf(stderr, "bench-ring: one ring takes %.1f ns a record, more than %.0f\n", ns, LIMIT_NS);
+			fprintf(stderr, "bench-ring: one ring takes %.1f ns a record, more than %.0f\n", ns,
+			    LIMIT_NS);
 			rc = 1;
 		}
 	}
