@@ -17,7 +17,7 @@ static uint32_t malformed(bool *valid)
 uint32_t utf8_next(const uint8_t **p, const uint8_t *end, bool *valid)
 {
 	uint8_t first = *(*p)++;
-	uint8_t low = 0x80, high = 0xBF; /* what may stand second: no overlong form, no surrogate */
+	uint8_t low = 0x80, high = 0xBF; /* what may stand second: no overlong form */
 	unsigned n_tail;
 	uint32_t cp;
 
@@ -31,8 +31,6 @@ uint32_t utf8_next(const uint8_t **p, const uint8_t *end, bool *valid)
 		cp = first & 0x0F;
 		if (first == 0xE0)
 			low = 0xA0;
-		else if (first == 0xED)
-			high = 0x9F;
 	} else if (first >= 0xF0 && first <= 0xF4) {
 		n_tail = 3;
 		cp = first & 0x07;
@@ -48,7 +46,8 @@ uint32_t utf8_next(const uint8_t **p, const uint8_t *end, bool *valid)
 			return malformed(valid);
 		cp = cp << 6 | (*(*p)++ & 0x3F);
 	}
-	return cp;
+	/* A surrogate is read whole and then replaced, once. */
+	return cp >= 0xD800 && cp <= 0xDFFF ? malformed(valid) : cp;
 }
 
 bool utf8_valid(const char *s, size_t len)
