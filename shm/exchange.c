@@ -49,11 +49,12 @@ static int read_at(int fd, void *buf, size_t len, uint64_t off, struct err *e)
 
 static bool inside(const struct exchange_header *h, uint64_t off, uint64_t len)
 {
-	return off % RING_PAGE == 0 && off >= RING_PAGE && off <= h->total_bytes && len <= h->total_bytes - off;
+	return off % RING_PAGE == 0 && off >= RING_PAGE && off <= h->total_bytes &&
+	    len <= h->total_bytes - off;
 }
 
-static int check_header(int fd, const struct exchange_header *h, const struct id128 *job_id, uint64_t attempt,
-    uint32_t n_slots, struct err *e)
+static int check_header(int fd, const struct exchange_header *h, const struct id128 *job_id,
+    uint64_t attempt, uint32_t n_slots, struct err *e)
 {
 	char got[ID_HEX_SIZE], want[ID_HEX_SIZE];
 	struct stat st;
@@ -63,12 +64,15 @@ static int check_header(int fd, const struct exchange_header *h, const struct id
 		return err_set(e, ERR_INTERNAL, "its magic number is wrong");
 	if (h->version != EXCHANGE_VERSION || h->header_bytes != sizeof(*h))
 		return err_set(e, ERR_INTERNAL, "it has version %" PRIu32 " with a header of %" PRIu32
-		    " bytes, this program version %d with %zu", h->version, h->header_bytes, EXCHANGE_VERSION, sizeof(*h));
+		    " bytes, this program version %d with %zu", h->version, h->header_bytes, EXCHANGE_VERSION,
+		    sizeof(*h));
 	if (!id_equal(&h->job_id, job_id))
 		return err_set(e, ERR_INTERNAL, "it belongs to job %s, not to %s", id_hex(&h->job_id, got),
 		    id_hex(job_id, want));
 	if (h->attempt != attempt)
-		return err_set(e, ERR_INTERNAL, "it belongs to attempt %" PRIu64 ", not to %" PRIu64, h->attempt, attempt);
+		return err_set(e, ERR_INTERNAL, "it belongs to attempt %" PRIu64 ", not to %" PRIu64,
+		    h->attempt,
+		    attempt);
 	if (fstat(fd, &st) != 0)
 		return err_set_errno(e, ERR_IO, "cannot ask for its size");
 	if (st.st_size < 0 || (uint64_t)st.st_size != h->total_bytes)
@@ -79,10 +83,12 @@ static int check_header(int fd, const struct exchange_header *h, const struct id
 	if (seals < 0 || (seals & SEALS_NEEDED) != SEALS_NEEDED)
 		return err_set(e, ERR_INTERNAL, "it is not sealed against a change of its size");
 	if (h->n_slots == 0 || h->n_slots > EXCHANGE_SLOTS_MAX || h->n_slots != n_slots)
-		return err_set(e, ERR_INTERNAL, "it has %" PRIu32 " slots, the deployment %" PRIu32, h->n_slots, n_slots);
+		return err_set(e, ERR_INTERNAL, "it has %" PRIu32 " slots, the deployment %" PRIu32,
+		    h->n_slots,
+		    n_slots);
 	if (h->n_rings > EXCHANGE_RINGS_MAX)
-		return err_set(e, ERR_INTERNAL, "it has %" PRIu32 " rings, at most %u are possible", h->n_rings,
-		    EXCHANGE_RINGS_MAX);
+		return err_set(e, ERR_INTERNAL, "it has %" PRIu32 " rings, at most %u are possible",
+		    h->n_rings, EXCHANGE_RINGS_MAX);
 	if (!inside(h, h->table_off, h->n_rings * (uint64_t)sizeof(struct exchange_ring_entry)))
 		return err_set(e, ERR_INTERNAL, "its ring table lies outside of it");
 	if (!inside(h, h->slots_off, h->n_slots * (uint64_t)sizeof(struct slot_page)))
@@ -97,10 +103,11 @@ static int check_table(const struct exchange *x, struct err *e)
 
 		if (r->size_bytes < RING_SIZE_MIN || r->size_bytes > RING_SIZE_MAX ||
 		    (r->size_bytes & (r->size_bytes - 1)) != 0)
-			return err_set(e, ERR_INTERNAL, "ring %" PRIu32 " has a size of %" PRIu32, id, r->size_bytes);
+			return err_set(e, ERR_INTERNAL, "ring %" PRIu32 " has a size of %" PRIu32, id,
+			    r->size_bytes);
 		if (r->producer_slot >= x->header.n_slots || r->consumer_slot >= x->header.n_slots)
-			return err_set(e, ERR_INTERNAL, "ring %" PRIu32 " joins slot %" PRIu32 " to %" PRIu32 " of %" PRIu32,
-			    id, r->producer_slot, r->consumer_slot, x->header.n_slots);
+			return err_set(e, ERR_INTERNAL, "ring %" PRIu32 " joins slot %" PRIu32 " to %" PRIu32
+			    " of %" PRIu32, id, r->producer_slot, r->consumer_slot, x->header.n_slots);
 		if (!inside(&x->header, r->ring_off, ring_file_size(r->size_bytes)))
 			return err_set(e, ERR_INTERNAL, "ring %" PRIu32 " lies outside of it", id);
 	}
@@ -125,7 +132,8 @@ static int map_slots(struct exchange *x, const int *eventfds, struct err *e)
 		x->bells[i].page = (struct slot_page *)(void *)(x->slots_ro + i * sizeof(struct slot_page));
 		if (!x->own[i])
 			continue;
-		p = mmap(NULL, sizeof(struct slot_page), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, x->fd,
+		p = mmap(NULL, sizeof(struct slot_page), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
+		    x->fd,
 		    (off_t)(h->slots_off + i * sizeof(struct slot_page)));
 		if (p == MAP_FAILED)
 			return shm_map_failed(sizeof(struct slot_page), e);
@@ -143,18 +151,21 @@ static int attach(struct exchange *x, int fd, const struct id128 *job_id, uint64
 	x->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (x->fd < 0)
 		return err_set_errno(e, ERR_UNAVAILABLE, "cannot duplicate its descriptor");
-	if (read_at(x->fd, h, sizeof(*h), 0, e) != 0 || check_header(x->fd, h, job_id, attempt, n_slots, e) != 0)
+	if (read_at(x->fd, h, sizeof(*h), 0, e) != 0 ||
+	    check_header(x->fd, h, job_id, attempt, n_slots, e) != 0)
 		return -1;
 	x->table = xcalloc(h->n_rings + 1, sizeof(*x->table));
 	x->mapped = xcalloc(h->n_rings + 1, sizeof(*x->mapped));
 	x->own = xcalloc(n_slots, sizeof(*x->own));
 	x->bells = xcalloc(n_slots, sizeof(*x->bells));
 	x->slots_rw = xcalloc(n_slots, sizeof(*x->slots_rw));
-	if (read_at(x->fd, x->table, h->n_rings * sizeof(*x->table), h->table_off, e) != 0 || check_table(x, e) != 0)
+	if (read_at(x->fd, x->table, h->n_rings * sizeof(*x->table), h->table_off, e) != 0 ||
+	    check_table(x, e) != 0)
 		return -1;
 	for (uint32_t i = 0; i < n_own; i++) {
 		if (own_slots[i] >= n_slots)
-			return err_set(e, ERR_INTERNAL, "slot %" PRIu32 " is not one of its %" PRIu32, own_slots[i], n_slots);
+			return err_set(e, ERR_INTERNAL, "slot %" PRIu32 " is not one of its %" PRIu32,
+			    own_slots[i], n_slots);
 		x->own[own_slots[i]] = true;
 	}
 	return map_slots(x, eventfds, e);
@@ -230,7 +241,8 @@ int exchange_producer(struct exchange *x, uint32_t id, struct ring *r, struct er
 	void *base;
 
 	if (id >= x->header.n_rings)
-		return err_set(e, ERR_INTERNAL, "ring %" PRIu32 " is not one of %" PRIu32, id, x->header.n_rings);
+		return err_set(e, ERR_INTERNAL, "ring %" PRIu32 " is not one of %" PRIu32, id,
+		    x->header.n_rings);
 	t = &x->table[id];
 	if (!x->own[t->producer_slot])
 		return err_set(e, ERR_INTERNAL, "ring %" PRIu32 " is written by slot %" PRIu32
@@ -250,7 +262,8 @@ int exchange_consumer(struct exchange *x, uint32_t id, struct ring *r, struct er
 	void *base;
 
 	if (id >= x->header.n_rings)
-		return err_set(e, ERR_INTERNAL, "ring %" PRIu32 " is not one of %" PRIu32, id, x->header.n_rings);
+		return err_set(e, ERR_INTERNAL, "ring %" PRIu32 " is not one of %" PRIu32, id,
+		    x->header.n_rings);
 	t = &x->table[id];
 	if (!x->own[t->consumer_slot])
 		return err_set(e, ERR_INTERNAL, "ring %" PRIu32 " is read by slot %" PRIu32

@@ -43,6 +43,8 @@ struct exchange_ring_entry {
 	uint32_t reserved; /* 0 */
 };
 _Static_assert(sizeof(struct exchange_header) == 72, "drawn in shm/README.md");
+_Static_assert(offsetof(struct exchange_header, job_id) == 16, "drawn in shm/README.md");
+_Static_assert(offsetof(struct exchange_header, table_off) == 56, "drawn in shm/README.md");
 _Static_assert(sizeof(struct exchange_ring_entry) == 24, "drawn in shm/README.md");
 
 /* Supervisor's side: what is wanted. */

@@ -31,7 +31,8 @@ static uint64_t page_up(uint64_t n)
 static int check_spec(const struct exchange_spec *spec, struct err *e)
 {
 	if (spec->n_slots == 0 || spec->n_slots > EXCHANGE_SLOTS_MAX)
-		return err_set(e, ERR_INVALID, "an exchange has 1 to %d slots, not %" PRIu32, EXCHANGE_SLOTS_MAX,
+		return err_set(e, ERR_INVALID, "an exchange has 1 to %d slots, not %" PRIu32,
+		    EXCHANGE_SLOTS_MAX,
 		    spec->n_slots);
 	if (spec->n_rings > EXCHANGE_RINGS_MAX)
 		return err_set(e, ERR_TOO_LARGE, "the job needs %" PRIu32 " rings, at most %u are possible: "
@@ -42,10 +43,12 @@ static int check_spec(const struct exchange_spec *spec, struct err *e)
 		if (r->size_bytes < RING_SIZE_MIN || r->size_bytes > RING_SIZE_MAX ||
 		    (r->size_bytes & (r->size_bytes - 1)) != 0)
 			return err_set(e, ERR_INVALID, "ring %" PRIu32 " cannot have %" PRIu32
-			    " bytes: a power of two in %u..%u is needed", id, r->size_bytes, RING_SIZE_MIN, RING_SIZE_MAX);
+			    " bytes: a power of two in %u..%u is needed", id, r->size_bytes, RING_SIZE_MIN,
+			    RING_SIZE_MAX);
 		if (r->producer_slot >= spec->n_slots || r->consumer_slot >= spec->n_slots)
 			return err_set(e, ERR_INVALID, "ring %" PRIu32 " joins slot %" PRIu32 " to %" PRIu32
-			    ", but there are %" PRIu32, id, r->producer_slot, r->consumer_slot, spec->n_slots);
+			    ", but there are %" PRIu32, id, r->producer_slot, r->consumer_slot,
+			    spec->n_slots);
 	}
 	return 0;
 }

@@ -83,8 +83,10 @@ static int check(int fd, struct err *e)
 	if (pread(fd, &head, sizeof(head), 0) != (ssize_t)sizeof(head))
 		return err_set_errno(e, ERR_IO, "metrics region: cannot read it");
 	if (head.magic != METRICS_MAGIC || head.version != METRICS_VERSION)
-		return err_set(e, ERR_INTERNAL, "metrics region: it has magic %" PRIx64 " and version %" PRIu32
-		    ", this program %" PRIx64 " and %d", head.magic, head.version, METRICS_MAGIC, METRICS_VERSION);
+		return err_set(e, ERR_INTERNAL, "metrics region: it has magic %" PRIx64 " and version %"
+		    PRIu32
+		    ", this program %" PRIx64 " and %d", head.magic, head.version, METRICS_MAGIC,
+		    METRICS_VERSION);
 	return 0;
 }
 
@@ -156,7 +158,7 @@ void metrics_last_words(struct metrics_region *m, const char *sentence)
 	struct metrics_process *p = metrics_process(m);
 	uint32_t n = 0;
 
-	/* Length 0 first and the real one last: a reader that comes in between gets nothing, not a mixture. */
+	/* Length 0 first, the real one last: a reader in between gets nothing, not a mixture. */
 	atomic_store_explicit(&p->last_words_len, 0, memory_order_release);
 	while (n < METRICS_LAST_WORDS && sentence[n] != '\0') {
 		p->last_words[n] = sentence[n];

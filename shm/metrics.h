@@ -9,6 +9,7 @@
 #define SHM_METRICS_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -52,6 +53,9 @@ struct metrics_process {
 	char last_words[METRICS_LAST_WORDS]; /* why the worker ends, written before it does */
 };
 
+_Static_assert(offsetof(struct metrics_process, last_words_len) == 48, "drawn in shm/README.md");
+_Static_assert(offsetof(struct metrics_process, last_words) == 52, "drawn in shm/README.md");
+
 struct metrics_region;
 
 int metrics_create(struct err *e); /* memfd or -1; supervisor, before the fork */
@@ -67,7 +71,8 @@ void metrics_task_clear(struct metrics_task *t);
 static inline void metrics_add(struct metrics_task *t, unsigned m, int64_t n)
 {
 	/* one writer: no locked instruction */
-	atomic_store_explicit(&t->v[m], atomic_load_explicit(&t->v[m], memory_order_relaxed) + n, memory_order_relaxed);
+	atomic_store_explicit(&t->v[m], atomic_load_explicit(&t->v[m], memory_order_relaxed) + n,
+	    memory_order_relaxed);
 }
 static inline void metrics_set(struct metrics_task *t, unsigned m, int64_t v)
 {

@@ -108,11 +108,33 @@ bool ring_has_space(struct ring *r, uint32_t len)
 	return true;
 }
 
-void ring_set_damage(struct ring *r, const char *damage)
+static void set_damage(struct ring *r, const char *damage)
 {
 	r->damage = damage;
 	r->peeked = 0;
 	r->head_cached = r->tail; /* nothing more comes out: the fast path leads to the test of damage */
+}
+
+void ring_head_damaged(struct ring *r, uint64_t head)
+{
+	if (head % 8 != 0)
+		set_damage(r, "its head is not a multiple of 8");
+	else if (head < r->tail)
+		set_damage(r, "its head went back");
+	else
+		set_damage(r, "its head is more than its size ahead of its tail");
+}
+
+void ring_elem_damaged(struct ring *r, const struct ring_elem *elem, uint64_t ready)
+{
+	if (elem->kind < ELEM_RECORD || elem->kind > ELEM_LATENCY)
+		set_damage(r, "an element of it has an unknown kind");
+	else if (elem->len > ring_max_payload(r))
+		set_damage(r, "an element of it is longer than a quarter of it");
+	else if (ring_elem_size(elem->len) > ready)
+		set_damage(r, "an element of it ends past its head");
+	else
+		set_damage(r, "an element of it has unknown flags");
 }
 
 bool ring_readable(struct ring *r)

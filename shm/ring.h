@@ -117,7 +117,8 @@ void ring_init_consumer(struct ring *r, struct ring_producer_page *p, struct rin
 
 /* Slow halves of the inline functions below; not called by others. */
 enum ring_result ring_reserve_slow(struct ring *r, uint32_t len, void **p);
-void ring_set_damage(struct ring *r, const char *damage);
+void ring_head_damaged(struct ring *r, uint64_t head);
+void ring_elem_damaged(struct ring *r, const struct ring_elem *elem, uint64_t ready);
 
 /* Largest payload of one element: a quarter of the ring less its header. */
 static inline uint32_t ring_max_payload(const struct ring *r)
@@ -250,8 +251,7 @@ static inline enum ring_result ring_peek(struct ring *r, struct ring_elem *elem)
 			return RING_EMPTY;
 		}
 		if (ready > r->size || head % 8 != 0) {
-			ring_set_damage(r, head % 8 != 0 ? "its head is not a multiple of 8" :
-			    head < r->tail ? "its head went back" : "its head is more than its size ahead of its tail");
+			ring_head_damaged(r, head);
 			return RING_DAMAGED;
 		}
 		r->head_cached = head;
@@ -271,10 +271,7 @@ static inline enum ring_result ring_peek(struct ring *r, struct ring_elem *elem)
 	if (__builtin_expect(elem->kind < ELEM_RECORD || elem->kind > ELEM_LATENCY ||
 	    (elem->flags != 0 && (elem->flags != ELEM_MORE || elem->kind != ELEM_RECORD)) ||
 	    size > r->size / 4 || size > ready, 0)) {
-		ring_set_damage(r, elem->kind < ELEM_RECORD || elem->kind > ELEM_LATENCY ?
-		    "an element of it has an unknown kind" :
-		    size > r->size / 4 ? "an element of it is longer than a quarter of it" :
-		    size > ready ? "an element of it ends past its head" : "an element of it has unknown flags");
+		ring_elem_damaged(r, elem, ready);
 		return RING_DAMAGED;
 	}
 	r->peeked = (uint32_t)size;

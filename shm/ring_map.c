@@ -17,7 +17,8 @@ int shm_reserve(int fd, uint64_t off, uint64_t len, struct err *e)
 		rc = fallocate(fd, 0, (off_t)off, (off_t)len);
 	while (rc != 0 && errno == EINTR);
 	if (rc != 0)
-		return err_set_errno(e, ERR_UNAVAILABLE, "cannot reserve %" PRIu64 " KiB of shared memory", len >> 10);
+		return err_set_errno(e, ERR_UNAVAILABLE, "cannot reserve %" PRIu64 " KiB of shared memory",
+		    len >> 10);
 	return 0;
 }
 
@@ -45,7 +46,8 @@ int shm_map_failed(uint64_t len, struct err *e)
 
 	errno = saved_errno;
 	if (saved_errno != ENOMEM)
-		return err_set_errno(e, ERR_UNAVAILABLE, "cannot map %" PRIu64 " KiB of shared memory", len >> 10);
+		return err_set_errno(e, ERR_UNAVAILABLE, "cannot map %" PRIu64 " KiB of shared memory",
+		    len >> 10);
 	return err_set_errno(e, ERR_UNAVAILABLE,
 	    "cannot map %" PRIu64 " KiB of shared memory: no address space left, or more mappings than "
 	    "vm.max_map_count (%ld) allows", len >> 10, max);
@@ -75,8 +77,10 @@ void *ring_map(int fd, uint64_t ring_off, uint64_t size, enum ring_map_side side
 		return NULL;
 	}
 	if (map_at(base, RING_PAGE, cons_prot, fd, ring_off, e) != 0 ||
-	    map_at(base + RING_PAGE, (size_t)(RING_PAGE + size), prod_prot, fd, ring_off + RING_PAGE, e) != 0 ||
-	    map_at(base + 2 * RING_PAGE + size, (size_t)size, prod_prot, fd, ring_off + 2 * RING_PAGE, e) != 0) {
+	    map_at(base + RING_PAGE, (size_t)(RING_PAGE + size), prod_prot, fd, ring_off + RING_PAGE,
+	    e) != 0 ||
+	    map_at(base + 2 * RING_PAGE + size, (size_t)size, prod_prot, fd, ring_off + 2 * RING_PAGE,
+	    e) != 0) {
 		munmap(base, ring_map_size(size));
 		return NULL;
 	}

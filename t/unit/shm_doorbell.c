@@ -133,7 +133,8 @@ static void *make_thread(void *arg)
 }
 
 /* Rounds in which both looked away. before and after run while the other thread waits. */
-static uint64_t run_race(struct race *r, void (*before)(struct race *), bool (*lost)(struct race *), uint32_t *rounds)
+static uint64_t run_race(struct race *r, void (*before)(struct race *), bool (*lost)(struct race *),
+    uint32_t *rounds)
 {
 	int64_t until_ns = clock_mono_ns(&clock_system) + RACE_MS * NS_PER_MS;
 	uint64_t rng = 2, n_lost = 0;

@@ -30,7 +30,10 @@ static const struct id128 job = { { 0xab, 1, 2, 3 } }, other_job = { { 0xcd } };
 
 /* Slots 0 and 1; ring 0 and 3 go across, 1 back, 2 stays within slot 1. */
 static const struct exchange_ring_spec rings[] = {
-	{ 0, 1, RING_SIZE_MIN }, { 1, 0, RING_SIZE_MAX }, { 1, 1, 2 * RING_SIZE_MIN }, { 0, 1, RING_SIZE_MIN },
+	{ 0, 1, RING_SIZE_MIN },
+	{ 1, 0, RING_SIZE_MAX },
+	{ 1, 1, 2 * RING_SIZE_MIN },
+	{ 0, 1, RING_SIZE_MIN },
 };
 
 static int create(void)
@@ -178,11 +181,14 @@ static void test_refused(void)
 
 	ok(exchange_attach(fd, &other_job, ATTEMPT, own, 1, eventfds, 2, &e) == NULL, "another job: refused");
 	like(e.msg, "belongs to job ab010203000000000000000000000000, not to cd0", "with both");
-	ok(exchange_attach(fd, &job, ATTEMPT + 1, own, 1, eventfds, 2, &e) == NULL, "another attempt: refused");
+	ok(exchange_attach(fd, &job, ATTEMPT + 1, own, 1, eventfds, 2, &e) == NULL,
+	    "another attempt: refused");
 	like(e.msg, "belongs to attempt 7, not to 8", "with both");
-	ok(exchange_attach(fd, &job, ATTEMPT, own, 1, eventfds, 3, &e) == NULL, "another number of slots: refused");
+	ok(exchange_attach(fd, &job, ATTEMPT, own, 1, eventfds, 3, &e) == NULL,
+	    "another number of slots: refused");
 	like(e.msg, "it has 2 slots, the deployment 3", "with both");
-	ok(exchange_attach(fd, &job, ATTEMPT, own, 2, eventfds, 2, &e) == NULL, "a slot of ours that it lacks: refused");
+	ok(exchange_attach(fd, &job, ATTEMPT, own, 2, eventfds, 2, &e) == NULL,
+	    "a slot of ours that it lacks: refused");
 	like(e.msg, "slot 2 is not one of its 2", "and said");
 	ok(exchange_attach(-1, &job, ATTEMPT, own, 1, eventfds, 2, &e) == NULL, "no descriptor: refused");
 	like(e.msg, "Bad file descriptor", "and said");
@@ -198,13 +204,17 @@ static void test_refused(void)
 	refused("table far away", HEADER_FIELD(table_off, UINT64_MAX - 4095), "its ring table lies outside");
 	refused("table in the header", HEADER_FIELD(table_off, 0), "its ring table lies outside");
 	refused("crooked slot pages", HEADER_FIELD(slots_off, 8200), "its slot pages lie outside");
-	refused("slot pages far away", HEADER_FIELD(slots_off, UINT64_MAX / 4096 * 4096), "its slot pages lie outside");
+	refused("slot pages far away", HEADER_FIELD(slots_off, UINT64_MAX / 4096 * 4096),
+	    "its slot pages lie outside");
 	refused("ring far away", RING_FIELD(1, ring_off, UINT64_C(1) << 40), "ring 1 lies outside");
 	refused("crooked ring", RING_FIELD(1, ring_off, 20481), "ring 1 lies outside");
 	refused("ring over the end", RING_FIELD(3, size_bytes, RING_SIZE_MAX), "ring 3 lies outside");
-	refused("ring of no power of two", RING_FIELD(2, size_bytes, RING_SIZE_MIN * 3), "ring 2 has a size of 98304");
-	refused("producer that is not there", RING_FIELD(0, producer_slot, 2), "ring 0 joins slot 2 to 1 of 2");
-	refused("consumer that is not there", RING_FIELD(0, consumer_slot, 9), "ring 0 joins slot 0 to 9 of 2");
+	refused("ring of no power of two", RING_FIELD(2, size_bytes, RING_SIZE_MIN * 3),
+	    "ring 2 has a size of 98304");
+	refused("producer that is not there", RING_FIELD(0, producer_slot, 2),
+	    "ring 0 joins slot 2 to 1 of 2");
+	refused("consumer that is not there", RING_FIELD(0, consumer_slot, 9),
+	    "ring 0 joins slot 0 to 9 of 2");
 	refused("truncated", forge("", 0, 0, 8192, true), "it has 8192 bytes, its header says");
 	refused("cut in the header", forge("", 0, 0, 40, true), "it ends at byte 40");
 	refused("empty", forge("", 0, 0, 1, true), "it ends at byte 1");
@@ -277,7 +287,8 @@ static void test_both_slots_here(void)
 	is_int(exchange_consumer(x, 0, &c, &e), 0, "consumer");
 	ok(p.data == c.data, "one mapping serves both");
 	is_int(count_mappings() - before, 2, "of two of the kernel's");
-	ok(p.peer == exchange_doorbell(x, 1) && c.peer == exchange_doorbell(x, 0), "with doorbells between the slots");
+	ok(p.peer == exchange_doorbell(x, 1) && c.peer == exchange_doorbell(x, 0),
+	    "with doorbells between the slots");
 	p.data[0] = 'x';
 	is_int(p.data[RING_SIZE_MIN], 'x', "the data is there twice in a row");
 	exchange_detach(x);
@@ -354,13 +365,15 @@ static void test_reserved(void)
 	is_int(before.st_blocks, 16 + 16, "attach reserves the slot pages");
 	is_int(exchange_producer(x, 0, &r, &e), 0, "producer");
 	fstat(fd, &after);
-	is_int((after.st_blocks - before.st_blocks) * 512, 8192 + RING_SIZE_MIN, "reserves its ring whole, and no other");
+	is_int((after.st_blocks - before.st_blocks) * 512, 8192 + RING_SIZE_MIN,
+	    "reserves its ring whole, and no other");
 	exchange_detach(x);
 	close(fd);
 
 	/* A device that can be mapped but cannot reserve stands for a machine without memory. */
 	fd = open("/dev/zero", O_RDWR | O_CLOEXEC);
-	ok(ring_map(fd, 0, RING_SIZE_MIN, RING_MAP_BOTH, &e) == NULL, "what cannot be reserved is not mapped");
+	ok(ring_map(fd, 0, RING_SIZE_MIN, RING_MAP_BOTH, &e) == NULL,
+	    "what cannot be reserved is not mapped");
 	like(e.msg, "cannot reserve 40 KiB of shared memory: ", "and said");
 	close(fd);
 }
@@ -388,7 +401,8 @@ static void test_no_addresses(void)
 		setrlimit(RLIMIT_CORE, &no_core);
 		setrlimit(RLIMIT_AS, &few);
 		rc = exchange_producer(x, 0, &r, &e);
-		_exit(!(rc == -1 && e.code == ERR_UNAVAILABLE && strstr(e.msg, "ring 0 of attempt 7: cannot map") != NULL &&
+		_exit(!(rc == -1 && e.code == ERR_UNAVAILABLE &&
+		    strstr(e.msg, "ring 0 of attempt 7: cannot map") != NULL &&
 		    strstr(e.msg, "vm.max_map_count (") != NULL));
 	}
 	waitpid(pid, &status, 0);

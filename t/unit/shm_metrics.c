@@ -25,7 +25,8 @@ static void test_rows(void)
 		for (unsigned k = 0; k < i; k++)
 			if (strcmp(metric_id((enum metric)i), metric_id((enum metric)k)) == 0)
 				ok(false, "%s is there twice", metric_id((enum metric)i));
-	ok(METRIC_USER_FIRST + METRIC_USER_MAX == METRICS_PER_BLOCK && METRIC_USER_MAX >= 64, "room for user metrics");
+	ok(METRIC_USER_FIRST + METRIC_USER_MAX == METRICS_PER_BLOCK && METRIC_USER_MAX >= 64,
+	    "room for user metrics");
 }
 
 static int64_t blocks(int fd)
@@ -120,7 +121,8 @@ static void test_last_words(void)
 	}
 	waitpid(pid, &status, 0);
 	metrics_read_last_words(m, buf, sizeof(buf));
-	is_str(buf, "job 1: SIGSEGV?at ?[31m? h\xc3\xa4", "the last ones survive, without control characters");
+	is_str(buf, "job 1: SIGSEGV?at ?[31m? h\xc3\xa4",
+	    "the last ones survive, without control characters");
 	is_int(metrics_process(m)->pid, pid, "with the pid of who spoke");
 	metrics_read_last_words(m, small, sizeof(small));
 	is_str(small, "job ", "cut to the buffer");

@@ -80,7 +80,8 @@ static void test_one_element(void)
 	is_int(ring_reserve(&f->p, 5, &p), RING_OK, "reserve");
 	is_int((uintptr_t)p % 8, 0, "the payload is aligned");
 	memcpy(p, "hello", 5);
-	ok(!ring_commit(&f->p, ELEM_RECORD, 0xdeadbeef, INT64_MIN, 5), "one element need not be published yet");
+	ok(!ring_commit(&f->p, ELEM_RECORD, 0xdeadbeef, INT64_MIN, 5),
+	    "one element need not be published yet");
 	is_int(ring_peek(&f->c, &e), RING_EMPTY, "committed is not visible");
 	is_int(ring_in_flight(&f->p), 24, "16 of header, 5 of payload, 3 of padding");
 	ok(ring_publish(&f->p), "published");
@@ -169,7 +170,8 @@ static void test_full(void)
 	ring_release(&f->c);
 	is_int(ring_reserve(&f->p, 0, &p), RING_FULL, "an unpublished tail makes no room");
 	ring_publish_tail(&f->c);
-	is_int(put(&f->p, len, (uint8_t)n), RING_OK, "a published one does, exactly that of the element read");
+	is_int(put(&f->p, len, (uint8_t)n), RING_OK,
+	    "a published one does, exactly that of the element read");
 	is_int(ring_reserve(&f->p, 0, &p), RING_FULL, "and no more");
 	ring_publish(&f->p);
 	for (unsigned i = 1; i <= n; i++) {
@@ -222,7 +224,8 @@ static void test_wrap(void)
 		}
 	}
 	is_int(bad, 0, "no element is damaged by the wrap");
-	ok(n > 100 * SIZE && f->p.head == n && f->c.tail == n, "positions went %ju rings far and never wrapped",
+	ok(n > 100 * SIZE && f->p.head == n && f->c.tail == n,
+	    "positions went %ju rings far and never wrapped",
 	    (uintmax_t)(n / SIZE));
 	teardown(f);
 }
@@ -386,7 +389,8 @@ static void test_limit(void)
 	while (ring_peek(&f->c, &e) == RING_OK)
 		ring_release(&f->c);
 	ring_publish_tail(&f->c);
-	is_int(put(&f->p, ring_max_payload(&f->p), 0), RING_OK, "an element over the limit fits an empty ring");
+	is_int(put(&f->p, ring_max_payload(&f->p), 0), RING_OK,
+	    "an element over the limit fits an empty ring");
 	is_int(put(&f->p, 0, 0), RING_FULL, "alone");
 	ring_want_space(&f->p, 0);
 	is_int(atomic_load(&f->p.prod->space_wanted), f->p.head + 16 - RING_LIMIT_MIN,
@@ -396,12 +400,14 @@ static void test_limit(void)
 	ok(ring_has_space(&f->p, 0), "read: space again");
 
 	ring_update_limit(&f->c, 8 * s);
-	is_int(atomic_load(&f->c.cons->limit), (RING_SIZE_MAX + RING_LIMIT_MIN + RING_SIZE_MAX / 4) / 2000 * 1000,
+	is_int(atomic_load(&f->c.cons->limit),
+	    (RING_SIZE_MAX + RING_LIMIT_MIN + RING_SIZE_MAX / 4) / 2000 * 1000,
 	    "the limit is what was read in a second");
 	ring_update_limit(&f->c, 8 * s + s / 5);
 	is_int(atomic_load(&f->c.cons->limit), RING_LIMIT_MIN, "and falls again");
 	atomic_store(&f->c.cons->limit, UINT64_MAX);
-	ok(ring_has_space(&f->p, 0) && f->p.limit_cached == RING_SIZE_MAX, "a wild limit is taken for the size");
+	ok(ring_has_space(&f->p, 0) && f->p.limit_cached == RING_SIZE_MAX,
+	    "a wild limit is taken for the size");
 	atomic_store(&f->c.cons->limit, 1);
 	ok(ring_has_space(&f->p, 0) && f->p.limit_cached == RING_LIMIT_MIN, "or for the least");
 	teardown(f);
@@ -507,9 +513,11 @@ int main(void)
 	damaged_element("kind 15", 15u << 24 | 8, "unknown kind");
 	damaged_element("flag 0x20", 0x21u << 24 | 8, "unknown flags");
 	damaged_element("flag 0x80", 0x81u << 24 | 8, "unknown flags");
-	damaged_element("a fragment of a barrier", (uint32_t)(ELEM_MORE | ELEM_BARRIER) << 24, "unknown flags");
+	damaged_element("a fragment of a barrier", (uint32_t)(ELEM_MORE | ELEM_BARRIER) << 24,
+	    "unknown flags");
 	damaged_element("length past head", 1u << 24 | 9, "past its head");
-	damaged_element("length over a quarter", 1u << 24 | ((uint32_t)SIZE / 4 - 15), "longer than a quarter");
+	damaged_element("length over a quarter", 1u << 24 | ((uint32_t)SIZE / 4 - 15),
+	    "longer than a quarter");
 	damaged_element("largest length", 1u << 24 | 0xffffff, "longer than a quarter");
 	test_longer_than_a_quarter();
 	damaged_head("head went back", 24, "went back");

@@ -152,7 +152,8 @@ static bool take(struct run *run, uint64_t i)
 		s->failure = s->ring.damage;
 		return false;
 	}
-	if (e.kind != ELEM_RECORD || e.key_hash != (uint32_t)i || e.ts != (int64_t)i || e.len != length_of(run, i)) {
+	if (e.kind != ELEM_RECORD || e.key_hash != (uint32_t)i || e.ts != (int64_t)i ||
+	    e.len != length_of(run, i)) {
 		s->failure = "an element is not the next one";
 		return false;
 	}
@@ -223,7 +224,8 @@ static void run_one(const char *name, uint64_t size, struct run *run)
 	is_int(run->c.ring.tail, run->p.ring.head, "%s: all was read", name);
 	is_int(ring_in_flight(&run->p.ring), 0, "%s: nothing is left in flight", name);
 	ok(run->p.n_sleeps > 0 && run->c.n_sleeps > 0, "%s: both sides have slept", name);
-	diag("%s: %" PRIu64 " elements, %" PRIu64 " bytes, sleeps %" PRIu64 " and %" PRIu64 ", %" PRId64 " ms", name,
+	diag("%s: %" PRIu64 " elements, %" PRIu64 " bytes, sleeps %" PRIu64 " and %" PRIu64 ", %"
+	    PRId64 " ms", name,
 	    run->n_elements, run->c.ring.tail, run->p.n_sleeps, run->c.n_sleeps,
 	    (clock_mono_ns(&clock_system) - start_ns) / NS_PER_MS);
 	ring_pair_destroy(pair);
@@ -242,7 +244,8 @@ int main(void)
 	run_one("32 KiB", RING_SIZE_MIN, &(struct run){ .n_elements = n, .max_len = RING_SIZE_MIN / 4 - 16,
 	    .pauses = true });
 	run_one("1 MiB", RING_SIZE_MAX, &(struct run){ .n_elements = n, .max_len = 10000 });
-	run_one("moving limit", RING_SIZE_MAX, &(struct run){ .n_elements = n, .max_len = RING_SIZE_MAX / 4 - 16,
+	run_one("moving limit", RING_SIZE_MAX, &(struct run){ .n_elements = n,
+	    .max_len = RING_SIZE_MAX / 4 - 16,
 	    .pauses = true, .limits = true });
 	return tap_done();
 }
