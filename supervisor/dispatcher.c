@@ -1,0 +1,591 @@
+/*
+ * Submissions, jobs, and the routing of events; see the header.
+ */
+#include "supervisor/dispatcher.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "supervisor/submission.h"
+
+struct dispatcher {
+	const struct clock *clock;
+	const struct dispatcher_ops *ops;
+	void *arg;
+	struct resource_manager *rm;
+	struct jm_settings settings;
+	uint32_t parallelism_default;
+	int64_t keep_ended_ms;
+	uint32_t max_ended;
+	struct job_master **jobs; /* oldest first */
+	size_t n_jobs, cap_jobs;
+	struct submission **submissions; /* oldest first */
+	size_t n_submissions, cap_submissions;
+	uint32_t last_number;
+	bool stopping, stopped;
+};
+
+/* ---- what a JobMaster asks for ---- */
+
+static void jm_request(void *arg, struct job_master *jm, uint32_t n_slots)
+{
+	struct dispatcher *d = arg;
+
+	rm_request(d->rm, jm_id(jm), n_slots);
+}
+
+static void jm_withdraw(void *arg, struct job_master *jm)
+{
+	struct dispatcher *d = arg;
+
+	rm_withdraw(d->rm, jm_id(jm));
+}
+
+static void jm_release(void *arg, struct job_master *jm)
+{
+	struct dispatcher *d = arg;
+
+	rm_release(d->rm, jm_id(jm));
+}
+
+static bool jm_alone(void *arg, const struct job_master *jm, uint32_t place)
+{
+	struct dispatcher *d = arg;
+
+	return rm_is_alone(d->rm, place, jm_id(jm));
+}
+
+static uint32_t jm_slots_free(void *arg)
+{
+	struct dispatcher *d = arg;
+
+	return rm_slots_free(d->rm);
+}
+
+static uint32_t jm_block_take(void *arg, uint32_t place, uint32_t generation)
+{
+	struct dispatcher *d = arg;
+
+	return rm_block_take(d->rm, place, generation);
+}
+
+static void jm_block_give(void *arg, uint32_t place, uint32_t generation, uint32_t block)
+{
+	struct dispatcher *d = arg;
+
+	rm_block_give(d->rm, place, generation, block);
+}
+
+static int jm_deploy(void *arg, struct job_master *jm, struct err *e)
+{
+	struct dispatcher *d = arg;
+
+	return d->ops->deploy(d->arg, jm, e);
+}
+
+static void jm_drop(void *arg, struct job_master *jm, uint32_t place, uint32_t generation)
+{
+	struct dispatcher *d = arg;
+
+	d->ops->drop(d->arg, place, generation, jm_id(jm), jm_attempt(jm));
+}
+
+static void jm_kill(void *arg, struct job_master *jm, uint32_t place, uint32_t generation, const char *why)
+{
+	struct dispatcher *d = arg;
+
+	(void)jm;
+	rm_on_kill(d->rm, place, generation);
+	d->ops->kill(d->arg, place, generation, why);
+}
+
+static void jm_task_over(void *arg, struct job_master *jm, struct job_task *t)
+{
+	struct dispatcher *d = arg;
+
+	(void)jm;
+	d->ops->task_over(d->arg, t);
+}
+
+/* It stays in the list as an ended job until expire() forgets it. */
+static void jm_over(void *arg, struct job_master *jm)
+{
+	(void)arg;
+	(void)jm;
+}
+
+static const struct jm_ops jm_ops = {
+	.request = jm_request,
+	.withdraw = jm_withdraw,
+	.release = jm_release,
+	.alone = jm_alone,
+	.slots_free = jm_slots_free,
+	.block_take = jm_block_take,
+	.block_give = jm_block_give,
+	.deploy = jm_deploy,
+	.drop = jm_drop,
+	.kill = jm_kill,
+	.task_over = jm_task_over,
+	.over = jm_over,
+};
+
+/* ---- life ---- */
+
+void dispatcher_configure(struct dispatcher *d, const struct conf *conf)
+{
+	restart_settings_from(&d->settings.restart, conf);
+	d->settings.task_cancellation_timeout_ms = conf->task_cancellation_timeout_ms;
+	d->settings.history_size = (uint32_t)conf->web_exception_history;
+	d->parallelism_default = (uint32_t)conf->parallelism_default;
+	d->keep_ended_ms = conf->jobstore_expiration_ms;
+	d->max_ended = (uint32_t)conf->jobstore_max_capacity;
+}
+
+struct dispatcher *dispatcher_create(const struct conf *conf, const struct clock *clock, const struct dispatcher_ops *ops,
+    void *arg)
+{
+	struct dispatcher *d = xcalloc(1, sizeof(*d));
+
+	d->clock = clock;
+	d->ops = ops;
+	d->arg = arg;
+	d->rm = rm_create();
+	dispatcher_configure(d, conf);
+	return d;
+}
+
+void dispatcher_destroy(struct dispatcher *d)
+{
+	size_t i;
+
+	if (d == NULL)
+		return;
+	for (i = 0; i < d->n_jobs; i++)
+		jm_destroy(d->jobs[i]);
+	ASSERT(d->n_submissions == 0);
+	free(d->jobs);
+	free(d->submissions);
+	rm_destroy(d->rm);
+	free(d);
+}
+
+/* ---- submissions ---- */
+
+static struct submission *find_submission(struct dispatcher *d, uint32_t number)
+{
+	size_t i;
+
+	for (i = 0; i < d->n_submissions; i++)
+		if (d->submissions[i]->number == number)
+			return d->submissions[i];
+	return NULL;
+}
+
+/* Take it from the list, end what still runs for it, and answer. */
+static void answer(struct dispatcher *d, struct submission *s, const struct err *e)
+{
+	size_t i;
+	unsigned which;
+
+	for (i = 0; d->submissions[i] != s; i++)
+		;
+	memmove(&d->submissions[i], &d->submissions[i + 1], (d->n_submissions - i - 1) * sizeof(*d->submissions));
+	d->n_submissions--;
+	for (which = 0; which < DISPATCHER_N_BUILDERS; which++)
+		if (s->running[which])
+			d->ops->build_kill(d->arg, s->number, which);
+	if (e != NULL)
+		log_warnx("job.refused", KV_UINT("submission", s->number), KV_STR("artifact", s->artifact),
+		    KV_MSG("%s", e->msg));
+	s->done(s->arg, e, &s->job_id);
+	submission_destroy(s);
+}
+
+static void stored(struct dispatcher *d, struct submission *s)
+{
+	(void)d;
+	s->state = SUB_QUEUED;
+}
+
+static void build(struct dispatcher *d, struct submission *s)
+{
+	struct err e;
+	unsigned which;
+
+	s->state = SUB_BUILDING;
+	s->deadline_ns = clock_mono_ns(d->clock) + DISPATCHER_BUILD_LIMIT_NS;
+	for (which = 0; which < DISPATCHER_N_BUILDERS; which++) {
+		if (d->ops->build(d->arg, s->number, which, s->artifact, s->argc, s->argv, &e) != 0) {
+			answer(d, s, &e);
+			return;
+		}
+		s->running[which] = true;
+	}
+}
+
+/* Both plans are there: make the job, or say why not. */
+static void built(struct dispatcher *d, struct submission *s)
+{
+	struct job_program *program;
+	struct job_master *jm;
+	struct err e = { ERR_NONE, "" };
+
+	program = submission_program(s, d->parallelism_default, &e);
+	if (program == NULL) {
+		answer(d, s, &e);
+		return;
+	}
+	jm = jm_create(&s->job_id, program, s->since_ms, &d->settings, d->clock, &jm_ops, d);
+	VEC_RESERVE(d->jobs, d->n_jobs, d->cap_jobs);
+	d->jobs[d->n_jobs++] = jm;
+	log_info("job.submitted", KV_JOB(jm_id_hex(jm)), KV_STR("name", program->name), KV_STR("artifact", program->artifact),
+	    KV_UINT("vertices", program->graph->n_vertices), KV_UINT("tasks", jm_graph(jm)->n_tasks),
+	    KV_UINT("slots", program->graph->n_slots), KV_INT("ms", clock_wall_ms(d->clock) - s->since_ms),
+	    KV_MSG("job \"%s\" was submitted", program->name));
+	jm_start(jm);
+	answer(d, s, NULL);
+}
+
+static void out_of_time(struct dispatcher *d, struct submission *s)
+{
+	struct err e;
+
+	err_set(&e, ERR_USER, "the job's main did not come back within %lld s, so it was killed; "
+	    "it must only build the graph and call weir_execute",
+	    (long long)(DISPATCHER_BUILD_LIMIT_NS / NS_PER_S));
+	answer(d, s, &e);
+}
+
+static void sub_bug(struct dispatcher *d, struct submission *s)
+{
+	(void)d;
+	(void)s;
+	ASSERT(!"an event of a submission that cannot come in this state");
+}
+
+enum sub_event { SUB_EV_STORED, SUB_EV_TURN_COMES, SUB_EV_BUILT, SUB_EV_TIMER, SUB_N_EVENTS };
+
+static void (*const sub_table[SUB_N_STATES][SUB_N_EVENTS])(struct dispatcher *, struct submission *) = {
+	/*                STORED   TURN_COMES  BUILT    TIMER */
+	[SUB_STORING]  = { stored,  sub_bug,    sub_bug, sub_bug },
+	[SUB_QUEUED]   = { sub_bug, build,      sub_bug, sub_bug },
+	[SUB_BUILDING] = { sub_bug, sub_bug,    built,   out_of_time },
+};
+
+static void sub_happen(struct dispatcher *d, struct submission *s, enum sub_event ev)
+{
+	sub_table[s->state][ev](d, s);
+}
+
+static bool is_known(const struct dispatcher *d, const struct id128 *job)
+{
+	size_t i;
+
+	for (i = 0; i < d->n_submissions; i++)
+		if (id_equal(&d->submissions[i]->job_id, job))
+			return true;
+	return dispatcher_find(d, job) != NULL;
+}
+
+void dispatcher_submit(struct dispatcher *d, const struct dispatcher_submit *sub, dispatcher_done_fn *done, void *arg)
+{
+	struct submission *s;
+	struct err e = { ERR_NONE, "" };
+	char hex[ID_HEX_SIZE];
+
+	if (d->stopping)
+		err_set(&e, ERR_UNAVAILABLE, "the JobManager is stopping and takes no more jobs");
+	else if (d->n_submissions >= DISPATCHER_MAX_WAITING)
+		err_set(&e, ERR_UNAVAILABLE, "%u submissions are waiting to be built; try again later", DISPATCHER_MAX_WAITING);
+	else if (sub->job_id != NULL && is_known(d, sub->job_id))
+		err_set(&e, ERR_CONFLICT, "there is a job %s already", id_hex(sub->job_id, hex));
+	else if (sub->parallelism > GRAPH_MAX_PARALLELISM)
+		err_set(&e, ERR_INVALID, "parallelism %u is over %u", sub->parallelism, GRAPH_MAX_PARALLELISM);
+	if (e.code != ERR_NONE) {
+		done(arg, &e, NULL);
+		return;
+	}
+	s = submission_create(sub, done, arg);
+	s->number = ++d->last_number;
+	s->since_ms = clock_wall_ms(d->clock);
+	VEC_RESERVE(d->submissions, d->n_submissions, d->cap_submissions);
+	d->submissions[d->n_submissions++] = s;
+	d->ops->store(d->arg, s->number, sub->path);
+}
+
+void dispatcher_on_stored(struct dispatcher *d, uint32_t submission, const char *path, const struct err *why)
+{
+	struct submission *s = find_submission(d, submission);
+
+	if (s == NULL)
+		return; /* the JobManager began to stop meanwhile */
+	if (path == NULL) {
+		answer(d, s, why);
+		return;
+	}
+	s->artifact = xstrdup(path);
+	sub_happen(d, s, SUB_EV_STORED);
+}
+
+void dispatcher_on_built(struct dispatcher *d, uint32_t submission, unsigned which, struct build_result *res,
+    const struct err *why)
+{
+	struct submission *s = find_submission(d, submission);
+
+	if (s == NULL || which >= DISPATCHER_N_BUILDERS || !s->running[which]) {
+		if (res != NULL)
+			build_result_fini(res);
+		return;
+	}
+	s->running[which] = false;
+	if (res == NULL) {
+		answer(d, s, why);
+		return;
+	}
+	s->results[which] = *res;
+	memset(res, 0, sizeof(*res));
+	if (!s->results[which].ok)
+		answer(d, s, &s->results[which].err);
+	else if (!s->running[0] && !s->running[1])
+		sub_happen(d, s, SUB_EV_BUILT);
+}
+
+/* ---- jobs ---- */
+
+struct job_master *dispatcher_find(const struct dispatcher *d, const struct id128 *job)
+{
+	size_t i;
+
+	for (i = 0; i < d->n_jobs; i++)
+		if (id_equal(jm_id(d->jobs[i]), job))
+			return d->jobs[i];
+	return NULL;
+}
+
+int dispatcher_cancel(struct dispatcher *d, const struct id128 *job, struct err *e)
+{
+	struct job_master *jm = dispatcher_find(d, job);
+	char hex[ID_HEX_SIZE];
+
+	if (jm == NULL)
+		return err_set(e, ERR_NOT_FOUND, "there is no job %s", id_hex(job, hex));
+	if (jm_phase(jm) == JM_OVER)
+		return err_set(e, ERR_NOT_FOUND, "job %s has already ended: it is %s", jm_id_hex(jm),
+		    job_state_name(jm_state(jm)));
+	jm_cancel(jm);
+	return 0;
+}
+
+void dispatcher_on_hello(struct dispatcher *d, const struct ctl_hello *h)
+{
+	rm_on_hello(d->rm, h);
+}
+
+void dispatcher_on_died(struct dispatcher *d, uint32_t place, uint32_t generation, int signo, const char *sentence,
+    const char *last_words)
+{
+	size_t i;
+
+	/* First the jobs, whose tasks' blocks are looked up by generation, then the slots. */
+	for (i = 0; i < d->n_jobs; i++)
+		jm_on_tm_lost(d->jobs[i], place, generation, signo, sentence, last_words);
+	rm_on_died(d->rm, place, generation);
+}
+
+void dispatcher_on_task_state(struct dispatcher *d, uint32_t place, uint32_t generation, const struct ctl_task_state *s)
+{
+	struct job_master *jm = dispatcher_find(d, &s->job_id);
+
+	if (jm != NULL)
+		jm_on_task_state(jm, place, generation, s);
+}
+
+void dispatcher_on_metric_names(struct dispatcher *d, uint32_t place, uint32_t generation,
+    const struct ctl_metric_names *m)
+{
+	struct job_master *jm = dispatcher_find(d, &m->job_id);
+
+	if (jm != NULL)
+		jm_on_metric_names(jm, place, generation, m);
+}
+
+void dispatcher_on_dropped(struct dispatcher *d, uint32_t place, uint32_t generation, const struct ctl_attempt *a)
+{
+	struct job_master *jm = dispatcher_find(d, &a->job_id);
+
+	if (jm != NULL)
+		jm_on_dropped(jm, place, generation, a->attempt);
+}
+
+static void forget(struct dispatcher *d, size_t i)
+{
+	jm_destroy(d->jobs[i]);
+	memmove(&d->jobs[i], &d->jobs[i + 1], (d->n_jobs - i - 1) * sizeof(*d->jobs));
+	d->n_jobs--;
+}
+
+/* When an ended job is forgotten, wall; INT64_MAX: it has not ended. */
+static int64_t expires_ms(const struct dispatcher *d, const struct job_master *jm)
+{
+	return jm_phase(jm) == JM_OVER && jm_end_ms(jm) >= 0 ? jm_end_ms(jm) + d->keep_ended_ms : INT64_MAX;
+}
+
+static void expire(struct dispatcher *d)
+{
+	int64_t now_ms = clock_wall_ms(d->clock);
+	size_t i, n_ended = 0, oldest;
+
+	for (i = d->n_jobs; i-- > 0;) {
+		if (expires_ms(d, d->jobs[i]) <= now_ms)
+			forget(d, i);
+		else if (jm_phase(d->jobs[i]) == JM_OVER)
+			n_ended++;
+	}
+	for (; n_ended > d->max_ended; n_ended--) {
+		oldest = d->n_jobs;
+		for (i = 0; i < d->n_jobs; i++)
+			if (jm_phase(d->jobs[i]) == JM_OVER &&
+			    (oldest == d->n_jobs || jm_end_ms(d->jobs[i]) < jm_end_ms(d->jobs[oldest])))
+				oldest = i;
+		forget(d, oldest);
+	}
+}
+
+/* ---- turns ---- */
+
+static void start_builds(struct dispatcher *d)
+{
+	size_t i = 0, n_building = 0;
+
+	for (i = 0; i < d->n_submissions; i++)
+		n_building += d->submissions[i]->state == SUB_BUILDING;
+	for (i = 0; i < d->n_submissions && n_building < DISPATCHER_MAX_BUILDS;) {
+		struct submission *s = d->submissions[i];
+
+		if (s->state != SUB_QUEUED) {
+			i++;
+			continue;
+		}
+		n_building++;
+		sub_happen(d, s, SUB_EV_TURN_COMES); /* where it fails at once, the next one takes place i */
+	}
+}
+
+static void run_timers(struct dispatcher *d)
+{
+	int64_t now = clock_mono_ns(d->clock);
+	size_t i;
+
+	for (i = d->n_submissions; i-- > 0;)
+		if (d->submissions[i]->deadline_ns <= now)
+			sub_happen(d, d->submissions[i], SUB_EV_TIMER);
+	for (i = 0; i < d->n_jobs; i++)
+		if (jm_deadline_ns(d->jobs[i]) <= now)
+			jm_on_time(d->jobs[i]);
+}
+
+static void grant_slots(struct dispatcher *d)
+{
+	struct job_master *jm;
+	struct rm_slot *slots;
+	struct id128 job;
+	uint32_t n;
+
+	while ((slots = rm_grant(d->rm, &job, &n)) != NULL) {
+		jm = dispatcher_find(d, &job);
+		ASSERT(jm != NULL); /* a job withdraws its request before it is over */
+		jm_on_slots(jm, slots, n);
+	}
+}
+
+static bool all_over(const struct dispatcher *d)
+{
+	size_t i;
+
+	for (i = 0; i < d->n_jobs; i++)
+		if (jm_phase(d->jobs[i]) != JM_OVER)
+			return false;
+	return true;
+}
+
+void dispatcher_turn(struct dispatcher *d)
+{
+	run_timers(d);
+	start_builds(d);
+	grant_slots(d);
+	expire(d);
+	if (d->stopping && !d->stopped && all_over(d)) {
+		d->stopped = true;
+		d->ops->stopped(d->arg);
+	}
+}
+
+int64_t dispatcher_deadline_ns(const struct dispatcher *d)
+{
+	int64_t due = INT64_MAX, now_ms = clock_wall_ms(d->clock), now = clock_mono_ns(d->clock), at;
+	size_t i;
+
+	for (i = 0; i < d->n_submissions; i++)
+		if (d->submissions[i]->deadline_ns < due)
+			due = d->submissions[i]->deadline_ns;
+	for (i = 0; i < d->n_jobs; i++) {
+		at = jm_deadline_ns(d->jobs[i]);
+		if (at < due)
+			due = at;
+		/* The wall clock may be set: ask again once a minute at the least. */
+		at = expires_ms(d, d->jobs[i]);
+		if (at != INT64_MAX) {
+			at = at <= now_ms ? 0 : at - now_ms;
+			at = now + (at < 60000 ? at : 60000) * NS_PER_MS;
+			if (at < due)
+				due = at;
+		}
+	}
+	return due;
+}
+
+void dispatcher_stop(struct dispatcher *d)
+{
+	static const struct err why = { ERR_UNAVAILABLE, "the JobManager is stopping" };
+	size_t i;
+
+	d->stopping = true;
+	while (d->n_submissions > 0)
+		answer(d, d->submissions[0], &why);
+	for (i = 0; i < d->n_jobs; i++)
+		jm_suspend(d->jobs[i]);
+}
+
+/* ---- what there is ---- */
+
+struct resource_manager *dispatcher_rm(const struct dispatcher *d)
+{
+	return d->rm;
+}
+
+uint32_t dispatcher_n_jobs(const struct dispatcher *d)
+{
+	return (uint32_t)d->n_jobs;
+}
+
+struct job_master *dispatcher_job(const struct dispatcher *d, uint32_t i)
+{
+	return d->jobs[i];
+}
+
+uint32_t dispatcher_n_submissions(const struct dispatcher *d)
+{
+	return (uint32_t)d->n_submissions;
+}
+
+struct job_master *dispatcher_job_at(const struct dispatcher *d, uint32_t place, uint32_t generation)
+{
+	size_t i;
+
+	for (i = 0; i < d->n_jobs; i++)
+		if (jm_holds(d->jobs[i], place, generation))
+			return d->jobs[i];
+	return NULL;
+}
