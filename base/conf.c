@@ -164,7 +164,7 @@ static int read_override(struct loader *l, const char *text, struct err *e)
 	size_t key_len = equals != NULL ? (size_t)(equals - text) : 0, value_len;
 
 	trim(&key, &key_len);
-	if (key_len == 0)
+	if (equals == NULL || key_len == 0)
 		return err_set(e, ERR_CONFIG, "-D %s: not of the form key=value", text);
 	value = equals + 1;
 	value_len = strlen(value);

@@ -2,6 +2,7 @@
  * Errors as values: fill, prefix, and the one table that maps a code to its
  * name, HTTP status and exit status.
  */
+#define BASE_ERR_C
 #include "base/err.h"
 
 #include <errno.h>

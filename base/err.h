@@ -45,6 +45,14 @@ int err_set_errno(struct err *e, enum err_code code, const char *fmt, ...)
 /* Put context in front: "<context>: <what was there>". Returns -1. */
 int err_prefix(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+#if defined(__clang_analyzer__) && !defined(BASE_ERR_C)
+/* The analyser sees one file at a time and has to be told what these return. */
+#define err_set(...)       (err_set(__VA_ARGS__), -1)
+#define err_vset(...)      (err_vset(__VA_ARGS__), -1)
+#define err_set_errno(...) (err_set_errno(__VA_ARGS__), -1)
+#define err_prefix(...)    (err_prefix(__VA_ARGS__), -1)
+#endif
+
 const char *err_name(enum err_code code); /* "invalid", "config", ... */
 int err_http_status(enum err_code code);  /* 400, 404, ... */
 int err_exit_status(enum err_code code);  /* 1 or 78 */
