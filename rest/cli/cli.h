@@ -1,0 +1,30 @@
+/* The actions of `weir` and what they print: Flink's lines, since scripts read them. */
+#ifndef REST_CLI_CLI_H
+#define REST_CLI_CLI_H
+
+#include <stdio.h>
+
+#include <cjson/cJSON.h>
+
+#include "base/err.h"
+#include "rest/cli/args.h"
+#include "rest/cli/client.h"
+
+/* Each returns the exit status. */
+int cli_run(const struct client *c, const struct cli_args *a, FILE *out, FILE *diag);
+int cli_list(const struct client *c, const struct cli_args *a, FILE *out, FILE *diag);
+int cli_cancel(const struct client *c, const struct cli_args *a, FILE *out, FILE *diag);
+
+/* What was asked for cannot be: on the output, with a hint at --help. */
+int cli_fail_usage(FILE *out, const char *sentence);
+/* What was tried failed: Flink's frame around the exception. cause NULL: none known. */
+int cli_fail(FILE *diag, const char *exception, const struct err *cause);
+
+/* The jobs of an answer of /jobs/overview. Returns 0 or -1: not the shape. */
+int cli_print_jobs(FILE *out, const cJSON *answer, const struct cli_args *a, struct err *e);
+/* The end of a job of an answer of /jobs/:id/execution-result. Returns the exit status. */
+int cli_print_result(FILE *out, FILE *diag, const char *job_id, const cJSON *result);
+/* The body of POST /jars/:id/run; caller frees. */
+char *cli_run_body(const struct cli_args *a);
+
+#endif
