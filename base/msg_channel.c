@@ -27,7 +27,7 @@ struct channel {
 	channel_closed_fn *on_closed;
 	void *arg;
 	struct event *readable, *writable, *failed;
-	STAILQ_HEAD(, waiting) queue;
+	STAILQ_HEAD(waiting_list, waiting) queue;
 	size_t n_queued;
 	struct err why; /* of failed */
 	bool broken;    /* nothing can be sent any more */
