@@ -48,7 +48,8 @@ struct fx {
 	struct fx_slot slots[FX_SLOTS];
 	uint32_t n_slots;
 	struct metrics_task *blocks;
-	struct task *tasks[FX_TASKS]; /* not to be touched while they run */
+	struct task *tasks[FX_TASKS]; /* not to be touched once they run */
+	uint32_t slot_of[FX_TASKS];
 	uint32_t n_tasks;
 	int exchange_fd;
 
@@ -253,7 +254,7 @@ static void fx_join(struct slot *s, struct slot_mail *m)
 
 	slot_enter(s, exchange_doorbell(fx->exchange, fs->idx)->page);
 	for (uint32_t i = 0; i < fx->n_tasks; i++)
-		if (fx->tasks[i]->slot == s) {
+		if (fx->slot_of[i] == fs->idx) {
 			ASSERT(task_start(fx->tasks[i]) == 0);
 			slot_add_task(s, fx->tasks[i]);
 		}
@@ -326,6 +327,7 @@ static bool fx_prepare(struct fx *fx, struct err *e)
 
 			if (t == NULL)
 				return false;
+			fx->slot_of[fx->n_tasks] = fx_slot_of(fx, v, s);
 			fx->tasks[fx->n_tasks++] = t;
 		}
 	return true;
