@@ -25,10 +25,10 @@ static uint32_t add(struct stream_graph *g, enum node_type type, const char *nam
 		n->key_kind = WEIR_KEY_STRING;
 		fn(n, FN_KEY);
 	}
-	fn(n, type == NODE_SOURCE ? FN_DESERIALIZER
-	    : type == NODE_SINK   ? FN_SERIALIZER
-	    : type == NODE_WINDOW ? FN_AGGREGATE
-	                          : FN_MAIN);
+	fn(n, type == NODE_SOURCE   ? FN_DESERIALIZER
+	      : type == NODE_SINK   ? FN_SERIALIZER
+	      : type == NODE_WINDOW ? FN_AGGREGATE
+	                            : FN_MAIN);
 	return n->id;
 }
 
@@ -119,7 +119,8 @@ static void playground_chained(void)
 
 	is_int(jg->n_vertices, 2, "two vertices with chaining");
 	is_vertex(jg, 0, "cbc357ccb763df2852fee8c4fc7d55f2", "Source: ClickEvent Source -> Backpressure");
-	is_str(jg->vertices[1].name, "ClickEvent Counter -> Sink ClickEventStatistics Sink", "name of the second");
+	is_str(jg->vertices[1].name, "ClickEvent Counter -> Sink ClickEventStatistics Sink",
+	    "name of the second");
 	is_int(jg->vertices[1].n_ops, 2, "two operators in it");
 	is_int(jg->vertices[1].ops[0], 2, "its head");
 	is_int(jg->vertices[1].parent[0], -1, "which has no parent");
@@ -201,7 +202,8 @@ static void parallelism(void)
 	is_int(jg->vertices[0].parallelism, 2, "the default for who names none");
 	job_graph_destroy(jg);
 	g->edges[0].given = true;
-	unmakeable(g, 2, "\"ClickEvent Source\" has 2, \"Backpressure\" behind it 3", "a FORWARD that the job asked for");
+	unmakeable(g, 2, "\"ClickEvent Source\" has 2, \"Backpressure\" behind it 3",
+	    "a FORWARD that the job asked for");
 	g->nodes[1].parallelism = 0;
 
 	set(g, "parallelism.default", "4");
@@ -243,7 +245,8 @@ static void check_rings(const struct job_graph *jg)
 					continue;
 				}
 				layout_ring_ends(jg, r, &edge, &producer, &consumer);
-				good = good && r < jg->n_rings && !seen[r] && edge == i && producer == p && consumer == c;
+				good = good && r < jg->n_rings && !seen[r] && edge == i && producer == p &&
+				       consumer == c;
 				seen[r] = true;
 				n++;
 			}

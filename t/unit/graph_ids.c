@@ -16,7 +16,8 @@ static struct stream_graph *graph(unsigned n_nodes, unsigned n_sources)
 	struct stream_graph *g = stream_graph_create();
 
 	for (unsigned i = 0; i < n_nodes; i++)
-		stream_graph_add_node(g, i < n_sources ? NODE_SOURCE : NODE_MAP)->name = xasprintf("op %u", i);
+		stream_graph_add_node(g, i < n_sources ? NODE_SOURCE : NODE_MAP)->name =
+		    xasprintf("op %u", i);
 	return g;
 }
 

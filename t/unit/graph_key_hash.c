@@ -22,21 +22,22 @@ static void strings(void)
 		{ "Aa", 2112 },
 		{ "BB", 2112 },
 		{ "/help", 46604272 },
-		{ "\xc3\xa9", 233 },               /* one unit: e acute */
-		{ "\xe2\x82\xac", 8364 },          /* one unit: euro */
-		{ "\xf0\x9f\x98\x80", 1772899 },   /* two units: a surrogate pair */
+		{ "\xc3\xa9", 233 },             /* one unit: e acute */
+		{ "\xe2\x82\xac", 8364 },        /* one unit: euro */
+		{ "\xf0\x9f\x98\x80", 1772899 }, /* two units: a surrogate pair */
 		{ "\xff", 65533 },
-		{ "\xc0\xaf", 2097056 },           /* overlong: two replacements */
-		{ "\xe2\x82", 65533 },             /* cut off: one */
+		{ "\xc0\xaf", 2097056 }, /* overlong: two replacements */
+		{ "\xe2\x82", 65533 },   /* cut off: one */
 		{ "\xf0\x9f\x98", 65533 },
-		{ "\xed\xb9\x90", 65533 },         /* a lone surrogate: one */
+		{ "\xed\xb9\x90", 65533 }, /* a lone surrogate: one */
 		{ "\xe0\xf4\xed\xa0\x9f", 65074269 },
 		{ "\xed\xac\xed\x1e\xc2\x8f", 2015271889 },
 		{ "\x41\xdf\xed\xbf", 2159521 },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		is_int(key_hash_string(rows[i].bytes, strlen(rows[i].bytes)), rows[i].hash, "hash of string %zu", i);
+		is_int(key_hash_string(rows[i].bytes, strlen(rows[i].bytes)), rows[i].hash,
+		    "hash of string %zu", i);
 	is_int(key_hash_string("a\0b", 3), 97 * 31 * 31 + 98, "a NUL counts");
 }
 

@@ -76,8 +76,8 @@ int fn_check(const weir_function *fn, weir_fn_kind kind, struct err *e)
 		return err_set(
 		    e, ERR_USER, "its %s is not one that the macros of weir.h made", fn_kind_name(kind));
 	if (fn->kind != kind)
-		return err_set(e, ERR_USER, "\"%s\" is a %s, and a %s belongs here", fn->name,
-		    fn_kind_name(fn->kind), fn_kind_name(kind));
+		return err_set(e, ERR_USER, "its %s cannot be \"%s\", a %s", fn_kind_name(kind), fn->name,
+		    fn_kind_name(fn->kind));
 	if (!has_calls(fn))
 		return err_set(
 		    e, ERR_USER, "the %s \"%s\" lacks one of its calls", fn_kind_name(kind), fn->name);
