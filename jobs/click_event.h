@@ -545,6 +545,8 @@ static int write_statistics(const click_statistics *in, weir_message_out *out, e
 	p = put_text(put_text(p, ",\"count\":"), weir_i64_text_(num, in->count));
 	*p++ = '}';
 	len = (uint32_t)(p - text);
+	/* The time of writing, as the playground's: brokers delete by it, and 1970 is long past. */
+	out->timestamp_ms = WEIR_MIN_TIMESTAMP;
 	if (len <= out->value_cap)
 		memcpy(out->value, text, len);
 	out->value_len = len;

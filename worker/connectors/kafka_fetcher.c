@@ -1,0 +1,635 @@
+/*
+ * Kafka fetcher.  Threads: prepare, commit_wait, create and destroy run on the connector
+ * thread, the rest on the slot; the two never run at the same time but for a later prepare
+ * beside fetch, which shares only what is marked so.  librdkafka's own threads touch `answered_ns` alone.
+ */
+#include "worker/connectors/kafka_fetcher.h"
+
+#include <inttypes.h>
+#include <librdkafka/rdkafka.h>
+#include <stdatomic.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#define BATCH          512
+#define CALL_MS        1000 /* the longest a call on the connector thread waits */
+#define API_KEY_FETCH  1
+#define SAY_AGAIN_NS   (60 * NS_PER_S)
+
+enum step { STEP_METADATA, STEP_START, STEP_STOP, STEP_ASSIGN, STEP_DONE };
+
+struct kafka_fetcher {
+	struct fetcher base; /* first */
+	struct kafka_fetcher_config config;
+	char *client_id, *commit_tag;
+	rd_kafka_t *rk;
+	rd_kafka_topic_t *topic;     /* for metadata */
+	rd_kafka_queue_t *messages, *events;
+	_Atomic int64_t answered_ns; /* of the last good Fetch response; librdkafka's threads write */
+
+	/* prepare */
+	enum step step;
+	int32_t n_partitions;        /* seen so far */
+	struct kafka_split *found;   /* not adopted yet */
+	uint32_t n_found, cap_found;
+	bool first_done;             /* partitions found later are new ones */
+
+	/* slot */
+	struct kafka_split *splits;
+	uint32_t n_splits, cap_splits;
+	uint32_t *split_of;          /* by partition */
+	int32_t n_split_of;
+	int64_t *committed;          /* by split, last handed to a commit */
+	rd_kafka_message_t *batch[BATCH];
+	unsigned n_batch;
+	int64_t caught_up_ns;        /* everything the client had by then has come out */
+	int64_t mark_ns;             /* a later time, reached when mark_left messages more have come out */
+	int64_t mark_left;           /* 0: no mark */
+	bool down, committing;
+	int64_t commit_said_ns;
+	char fatal[256];
+};
+
+/* ------------------------------------------------------------- callbacks */
+
+static rd_kafka_resp_err_t on_response(rd_kafka_t *rk, int sockfd, const char *broker, int32_t broker_id, int16_t api_key,
+    int16_t api_version, int32_t corr_id, size_t size, int64_t rtt, rd_kafka_resp_err_t err, void *opaque)
+{
+	struct kafka_fetcher *f = opaque;
+
+	(void)rk, (void)sockfd, (void)broker, (void)broker_id, (void)api_version, (void)corr_id, (void)size, (void)rtt;
+	if (api_key == API_KEY_FETCH && err == RD_KAFKA_RESP_ERR_NO_ERROR)
+		atomic_store_explicit(&f->answered_ns, clock_mono_ns(&clock_system), memory_order_relaxed);
+	return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+static rd_kafka_resp_err_t on_new(rd_kafka_t *rk, const rd_kafka_conf_t *conf, void *opaque, char *text, size_t size)
+{
+	(void)conf, (void)text, (void)size;
+	return rd_kafka_interceptor_add_on_response_received(rk, "weir", on_response, opaque);
+}
+
+static void on_log(const rd_kafka_t *rk, int level, const char *fac, const char *text)
+{
+	/* Connections that fail are said once a minute, by the source. */
+	bool loud = level <= 4 && strcmp(fac, "FAIL") != 0 && strcmp(fac, "ERROR") != 0;
+
+	(void)rk;
+	if (loud)
+		log_warnx("kafka.client", KV_STR("facility", fac), KV_MSG("%s", text));
+	else
+		log_debug("kafka.client", KV_STR("facility", fac), KV_MSG("%s", text));
+}
+
+static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
+{
+	struct kafka_fetcher *f = opaque;
+	char text[256];
+
+	if (err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+		f->down = true;
+	} else if (err == RD_KAFKA_RESP_ERR__FATAL) {
+		rd_kafka_fatal_error(rk, text, sizeof(text));
+		snprintf(f->fatal, sizeof(f->fatal), "%s", text);
+	} else if (err == RD_KAFKA_RESP_ERR__AUTHENTICATION || err == RD_KAFKA_RESP_ERR__SSL ||
+	    err == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED) {
+		snprintf(f->fatal, sizeof(f->fatal), "%s", reason);
+	}
+}
+
+static void on_commit(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t *offsets, void *opaque)
+{
+	struct kafka_fetcher *f = opaque;
+	int64_t now_ns = clock_mono_ns(&clock_system);
+
+	(void)rk, (void)offsets;
+	f->committing = false;
+	if (err == RD_KAFKA_RESP_ERR_NO_ERROR || err == RD_KAFKA_RESP_ERR__NO_OFFSET)
+		return;
+	for (uint32_t i = 0; i < f->n_splits; i++)
+		f->committed[i] = -1; /* once more with the next */
+	if (f->commit_said_ns != 0 && now_ns - f->commit_said_ns < SAY_AGAIN_NS)
+		return;
+	f->commit_said_ns = now_ns;
+	log_warnx("kafka.commit_failed", KV_JOB(f->config.job_id), KV_STR("topic", f->config.options->topic),
+	    KV_STR("reason", rd_kafka_err2str(err)), KV_MSG("offsets were not committed to the group; trying again"));
+}
+
+/* ------------------------------------------------------------ life cycle */
+
+static void release_batch(struct kafka_fetcher *f)
+{
+	for (unsigned i = 0; i < f->n_batch; i++)
+		rd_kafka_message_destroy(f->batch[i]);
+	f->n_batch = 0;
+}
+
+static int raw_of(struct kafka_fetcher *f, const rd_kafka_message_t *m, struct raw_message *out, struct err *e)
+{
+	rd_kafka_timestamp_type_t type;
+	const char *topic = f->config.options->topic;
+
+	if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR && m->err != RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+		switch (m->err) {
+		case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+		case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
+			return err_set(e, ERR_NOT_FOUND,
+			    "topic %s, partition %" PRId32 ", offset %" PRId64 ": the broker does not have it: %s", topic, m->partition,
+			    m->offset, rd_kafka_message_errstr(m));
+		case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+		case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+		case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+			return err_set(e, ERR_NOT_FOUND, "topic %s does not exist any more on %s", topic,
+			    f->config.options->servers);
+		case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+		case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+		case RD_KAFKA_RESP_ERR__FATAL:
+			return err_set(e, ERR_UNAVAILABLE, "topic %s: %s", topic, rd_kafka_message_errstr(m));
+		default:
+			/* librdkafka goes on by itself */
+			log_debug("kafka.consumer", KV_STR("topic", topic), KV_STR("reason", rd_kafka_err2name(m->err)),
+			    KV_MSG("%s", rd_kafka_message_errstr(m)));
+			return 0;
+		}
+	}
+	if (m->partition < 0 || m->partition >= f->n_split_of || f->split_of[m->partition] == UINT32_MAX)
+		return 0;
+	*out = (struct raw_message){
+		.kind = m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF ? RAW_END : RAW_MESSAGE,
+		.split = f->split_of[m->partition],
+		.msg = { .struct_size = sizeof(weir_message), .topic = topic, .partition = m->partition, .offset = m->offset },
+	};
+	if (out->kind == RAW_END)
+		return 1;
+	out->msg.value = m->payload;
+	out->msg.value_len = (uint32_t)m->len;
+	out->msg.key = m->key;
+	out->msg.key_len = (uint32_t)m->key_len;
+	out->msg.timestamp_ms = rd_kafka_message_timestamp(m, &type);
+	if (type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE || out->msg.timestamp_ms < 0)
+		out->msg.timestamp_ms = WEIR_MIN_TIMESTAMP;
+	return 1;
+}
+
+static int fetch(struct fetcher *base, struct raw_message *out, unsigned max, struct err *e)
+{
+	struct kafka_fetcher *f = (struct kafka_fetcher *)(void *)base;
+	int64_t now_ns = clock_mono_ns(&clock_system);
+	ssize_t got;
+	int n = 0, rc;
+
+	release_batch(f);
+	if (max > BATCH)
+		max = BATCH;
+	/* No timeout: with one, it waits the timeout out to fill the batch. */
+	got = rd_kafka_consume_batch_queue(f->messages, 0, f->batch, max);
+	if (got < 0)
+		return err_set(e, ERR_UNAVAILABLE, "topic %s: %s", f->config.options->topic,
+		    rd_kafka_err2str(rd_kafka_last_error()));
+	f->n_batch = (unsigned)got;
+	/* How far behind the client we are: an empty queue says so at once; in a full one, the messages that are
+	 * in it now will have come out when as many more have. */
+	if (f->n_batch < max) {
+		f->caught_up_ns = now_ns;
+		f->mark_left = 0;
+	} else if (f->mark_left == 0) {
+		f->mark_ns = now_ns;
+		f->mark_left = (int64_t)rd_kafka_queue_length(f->messages) + 1;
+	} else if ((f->mark_left -= got) <= 0) {
+		f->caught_up_ns = f->mark_ns;
+		f->mark_left = 0;
+	}
+	for (unsigned i = 0; i < f->n_batch; i++) {
+		if ((rc = raw_of(f, f->batch[i], &out[n], e)) < 0)
+			return -1;
+		n += rc;
+	}
+	return n;
+}
+
+static int64_t evidence_ns(struct fetcher *base)
+{
+	struct kafka_fetcher *f = (struct kafka_fetcher *)(void *)base;
+	int64_t answered_ns = atomic_load_explicit(&f->answered_ns, memory_order_relaxed);
+
+	return answered_ns < f->caught_up_ns ? answered_ns : f->caught_up_ns;
+}
+
+struct kafka_fetcher *kafka_fetcher_create(const struct kafka_fetcher_config *config, struct err *e)
+{
+	struct kafka_fetcher *f = xcalloc(1, sizeof(*f));
+	static const uint64_t one = 1; /* what an eventfd takes */
+	rd_kafka_conf_t *conf;
+	char text[512], *group;
+
+	f->base = (struct fetcher){ fetch, evidence_ns };
+	f->config = *config;
+	f->client_id = kafka_client_id(config->options, config->job_id, config->attempt, config->subtask);
+	f->commit_tag = xasprintf("weir-%s", config->job_id);
+	f->caught_up_ns = INT64_MIN;
+	atomic_init(&f->answered_ns, INT64_MIN);
+	conf = kafka_options_conf(config->options, f->client_id, e);
+	if (conf == NULL)
+		goto fail;
+	if (config->options->group_id == NULL) {
+		/* A restart goes on from the group's offsets, so there is always a group. */
+		group = xasprintf("weir-%s", config->job_id);
+		rd_kafka_conf_set(conf, "group.id", group, NULL, 0);
+		free(group);
+	}
+	rd_kafka_conf_set_opaque(conf, f);
+	rd_kafka_conf_set_error_cb(conf, on_error);
+	rd_kafka_conf_set_log_cb(conf, on_log);
+	rd_kafka_conf_interceptor_add_on_new(conf, "weir", on_new, f);
+	f->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof(text));
+	if (f->rk == NULL) {
+		rd_kafka_conf_destroy(conf);
+		err_set(e, ERR_INVALID, "topic %s: librdkafka made no consumer: %s", config->options->topic, text);
+		goto fail;
+	}
+	rd_kafka_set_log_queue(f->rk, NULL);
+	f->topic = rd_kafka_topic_new(f->rk, config->options->topic, NULL);
+	f->messages = rd_kafka_queue_get_consumer(f->rk);
+	f->events = rd_kafka_queue_get_main(f->rk);
+	if (f->topic == NULL || f->messages == NULL || f->events == NULL) {
+		err_set(e, ERR_INVALID, "topic %s: librdkafka: %s", config->options->topic,
+		    rd_kafka_err2str(rd_kafka_last_error()));
+		goto fail;
+	}
+	rd_kafka_queue_io_event_enable(f->messages, config->eventfd, &one, sizeof(one));
+	rd_kafka_queue_io_event_enable(f->events, config->eventfd, &one, sizeof(one));
+	return f;
+fail:
+	kafka_fetcher_destroy(f);
+	return NULL;
+}
+
+void kafka_fetcher_destroy(struct kafka_fetcher *f)
+{
+	if (f == NULL)
+		return;
+	release_batch(f);
+	if (f->messages != NULL) {
+		rd_kafka_queue_io_event_enable(f->messages, -1, NULL, 0);
+		rd_kafka_queue_destroy(f->messages);
+	}
+	if (f->events != NULL) {
+		rd_kafka_queue_io_event_enable(f->events, -1, NULL, 0);
+		rd_kafka_queue_destroy(f->events);
+	}
+	if (f->topic != NULL)
+		rd_kafka_topic_destroy(f->topic);
+	if (f->rk != NULL)
+		rd_kafka_destroy_flags(f->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+	free(f->found);
+	free(f->splits);
+	free(f->split_of);
+	free(f->committed);
+	free(f->client_id);
+	free(f->commit_tag);
+	free(f);
+}
+
+struct fetcher *kafka_fetcher_base(struct kafka_fetcher *f)
+{
+	return &f->base;
+}
+
+/* --------------------------------------------------------------- prepare */
+
+/* No answer, or one that time will better. */
+static enum kafka_step not_yet(struct kafka_fetcher *f, rd_kafka_resp_err_t err, const char *what, struct err *e)
+{
+	switch (err) {
+	case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+	case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+		err_set(e, ERR_NOT_FOUND, "topic %s does not exist on %s", f->config.options->topic, f->config.options->servers);
+		return KAFKA_STEP_FAILED;
+	case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
+	case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+	case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+	case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+	case RD_KAFKA_RESP_ERR_INVALID_GROUP_ID:
+	case RD_KAFKA_RESP_ERR__FATAL:
+		err_set(e, ERR_UNAVAILABLE, "topic %s: %s: %s", f->config.options->topic, what, rd_kafka_err2str(err));
+		return KAFKA_STEP_FAILED;
+	default:
+		err_set(e, ERR_UNAVAILABLE, "%s: %s", what, rd_kafka_err2str(err));
+		return KAFKA_STEP_UNREACHABLE;
+	}
+}
+
+static enum kafka_step find_partitions(struct kafka_fetcher *f, struct err *e)
+{
+	const struct rd_kafka_metadata *md;
+	rd_kafka_resp_err_t err = rd_kafka_metadata(f->rk, 0, f->topic, &md, CALL_MS);
+	int32_t n = 0, p;
+
+	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return not_yet(f, err, "partitions", e);
+	if (md->topic_cnt == 1) {
+		err = md->topics[0].err;
+		n = md->topics[0].partition_cnt;
+	}
+	rd_kafka_metadata_destroy(md);
+	if (err == RD_KAFKA_RESP_ERR_NO_ERROR && n == 0)
+		err = RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return not_yet(f, err, "partitions", e);
+	for (p = f->n_partitions; p < n; p++) {
+		if (kafka_partition_owner(f->config.options->topic, p, f->config.parallelism) != f->config.subtask)
+			continue;
+		VEC_RESERVE(f->found, f->n_found, f->cap_found);
+		f->found[f->n_found++] = (struct kafka_split){ p, RD_KAFKA_OFFSET_BEGINNING, INT64_MAX };
+	}
+	if (n > f->n_partitions)
+		f->n_partitions = n;
+	f->step = f->n_found == 0 ? STEP_DONE : f->first_done ? STEP_ASSIGN : STEP_START;
+	if (f->step == STEP_ASSIGN)
+		return KAFKA_STEP_ADOPT; /* new partitions are read from their beginning */
+	if (f->step == STEP_DONE)
+		f->first_done = true;
+	return f->step == STEP_DONE ? KAFKA_STEP_READY : KAFKA_STEP_AGAIN;
+}
+
+static rd_kafka_topic_partition_list_t *list_of_found(const struct kafka_fetcher *f)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)f->n_found);
+
+	for (uint32_t i = 0; i < f->n_found; i++)
+		rd_kafka_topic_partition_list_add(list, f->config.options->topic, f->found[i].partition)->offset =
+		    f->found[i].start;
+	return list;
+}
+
+/* Ask for the offset at a time, or at the end, of every partition found. */
+static rd_kafka_resp_err_t offsets_at(struct kafka_fetcher *f, rd_kafka_topic_partition_list_t *list, int64_t when)
+{
+	rd_kafka_resp_err_t err;
+
+	for (int i = 0; i < list->cnt; i++)
+		list->elems[i].offset = when;
+	err = rd_kafka_offsets_for_times(f->rk, list, CALL_MS);
+	for (int i = 0; err == RD_KAFKA_RESP_ERR_NO_ERROR && i < list->cnt; i++)
+		err = list->elems[i].err;
+	return err;
+}
+
+/* Was this offset committed by this very job? */
+static bool is_ours(const struct kafka_fetcher *f, const rd_kafka_topic_partition_t *p)
+{
+	size_t len = strlen(f->commit_tag);
+
+	return p->metadata_size >= len && memcmp(p->metadata, f->commit_tag, len) == 0;
+}
+
+static int start_of_group(struct kafka_fetcher *f, const rd_kafka_topic_partition_list_t *list, struct err *e)
+{
+	const struct kafka_options *o = f->config.options;
+	bool of_group = o->startup == KAFKA_START_GROUP;
+
+	for (uint32_t i = 0; i < f->n_found; i++) {
+		const rd_kafka_topic_partition_t *p = &list->elems[i];
+
+		if (p->offset >= 0 && (of_group || is_ours(f, p)))
+			f->found[i].start = p->offset;
+		else if (of_group && o->reset == KAFKA_RESET_NONE)
+			return err_set(e, ERR_NOT_FOUND,
+			    "topic %s, partition %" PRId32 ": group %s has no offset, and auto.offset.reset is none", o->topic,
+			    p->partition, o->group_id);
+		else if (of_group && o->reset == KAFKA_RESET_LATEST)
+			f->found[i].start = RD_KAFKA_OFFSET_END;
+	}
+	return 0;
+}
+
+/* Where to begin. A restart goes on from what this job has committed, whatever it was told for its first start. */
+static enum kafka_step find_start(struct kafka_fetcher *f, struct err *e)
+{
+	const struct kafka_options *o = f->config.options;
+	rd_kafka_topic_partition_list_t *list = list_of_found(f);
+	rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR_NO_ERROR;
+	enum kafka_step result = KAFKA_STEP_AGAIN;
+
+	if (o->startup == KAFKA_START_TIMESTAMP) {
+		err = offsets_at(f, list, o->startup_timestamp_ms);
+		for (uint32_t i = 0; err == RD_KAFKA_RESP_ERR_NO_ERROR && i < f->n_found; i++)
+			f->found[i].start = list->elems[i].offset >= 0 ? list->elems[i].offset : RD_KAFKA_OFFSET_END;
+	} else if (o->startup == KAFKA_START_LATEST) {
+		for (uint32_t i = 0; i < f->n_found; i++)
+			f->found[i].start = RD_KAFKA_OFFSET_END;
+	}
+	if (err == RD_KAFKA_RESP_ERR_NO_ERROR && (o->startup == KAFKA_START_GROUP || f->config.attempt > 1)) {
+		err = rd_kafka_committed(f->rk, list, CALL_MS);
+		for (int i = 0; err == RD_KAFKA_RESP_ERR_NO_ERROR && i < list->cnt; i++)
+			err = list->elems[i].err;
+		if (err == RD_KAFKA_RESP_ERR_NO_ERROR && start_of_group(f, list, e) < 0)
+			result = KAFKA_STEP_FAILED;
+	}
+	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
+		result = not_yet(f, err, "start offsets", e);
+	rd_kafka_topic_partition_list_destroy(list);
+	if (result == KAFKA_STEP_AGAIN) {
+		f->step = o->bounded ? STEP_STOP : STEP_ASSIGN;
+		if (f->step == STEP_ASSIGN)
+			result = KAFKA_STEP_ADOPT;
+	}
+	return result;
+}
+
+static enum kafka_step find_stop(struct kafka_fetcher *f, struct err *e)
+{
+	rd_kafka_topic_partition_list_t *list = list_of_found(f);
+	rd_kafka_resp_err_t err = offsets_at(f, list, RD_KAFKA_OFFSET_END);
+	enum kafka_step result = KAFKA_STEP_ADOPT;
+
+	for (uint32_t i = 0; err == RD_KAFKA_RESP_ERR_NO_ERROR && i < f->n_found; i++) {
+		if (list->elems[i].offset < 0)
+			err = RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
+		f->found[i].stop = list->elems[i].offset;
+	}
+	rd_kafka_topic_partition_list_destroy(list);
+	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
+		result = not_yet(f, err, "end offsets", e);
+	else
+		f->step = STEP_ASSIGN;
+	return result;
+}
+
+static enum kafka_step assign(struct kafka_fetcher *f, struct err *e)
+{
+	rd_kafka_topic_partition_list_t *list = list_of_found(f);
+	rd_kafka_error_t *error = NULL;
+	rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR_NO_ERROR;
+
+	if (!f->first_done)
+		err = rd_kafka_assign(f->rk, list);
+	else if ((error = rd_kafka_incremental_assign(f->rk, list)) != NULL)
+		err = rd_kafka_error_code(error);
+	rd_kafka_topic_partition_list_destroy(list);
+	if (error != NULL)
+		rd_kafka_error_destroy(error);
+	if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+		err_set(e, ERR_UNAVAILABLE, "topic %s: assignment of its partitions: %s", f->config.options->topic,
+		    rd_kafka_err2str(err));
+		return KAFKA_STEP_FAILED;
+	}
+	f->n_found = 0;
+	f->first_done = true;
+	f->step = STEP_DONE;
+	return KAFKA_STEP_READY;
+}
+
+enum kafka_step kafka_fetcher_prepare(struct kafka_fetcher *f, struct err *e)
+{
+	switch (f->step) {
+	case STEP_METADATA:
+		return find_partitions(f, e);
+	case STEP_START:
+		return find_start(f, e);
+	case STEP_STOP:
+		return find_stop(f, e);
+	case STEP_ASSIGN:
+		return assign(f, e);
+	case STEP_DONE:
+		break;
+	}
+	return KAFKA_STEP_READY;
+}
+
+void kafka_fetcher_rediscover(struct kafka_fetcher *f)
+{
+	ASSERT(f->step == STEP_DONE);
+	f->step = STEP_METADATA;
+}
+
+uint32_t kafka_fetcher_adopt(struct kafka_fetcher *f)
+{
+	uint32_t first = f->n_splits, n = first + f->n_found;
+
+	f->committed = xreallocarray(f->committed, n + 1, sizeof(*f->committed));
+	f->split_of = xreallocarray(f->split_of, (size_t)f->n_partitions + 1, sizeof(*f->split_of));
+	while (f->n_split_of < f->n_partitions)
+		f->split_of[f->n_split_of++] = UINT32_MAX;
+	for (uint32_t i = 0; i < f->n_found; i++) {
+		VEC_RESERVE(f->splits, f->n_splits, f->cap_splits);
+		f->split_of[f->found[i].partition] = f->n_splits;
+		f->committed[f->n_splits] = -1;
+		f->splits[f->n_splits++] = f->found[i];
+	}
+	return first;
+}
+
+uint32_t kafka_fetcher_n_splits(const struct kafka_fetcher *f)
+{
+	return f->n_splits;
+}
+
+const struct kafka_split *kafka_fetcher_split(const struct kafka_fetcher *f, uint32_t i)
+{
+	return &f->splits[i];
+}
+
+/* ------------------------------------------------------------------ slot */
+
+int kafka_fetcher_serve(struct kafka_fetcher *f, struct err *e)
+{
+	rd_kafka_poll(f->rk, 0);
+	if (f->fatal[0] != '\0')
+		return err_set(e, ERR_UNAVAILABLE, "topic %s: %s", f->config.options->topic, f->fatal);
+	return 0;
+}
+
+int64_t kafka_fetcher_answered_ns(const struct kafka_fetcher *f)
+{
+	return atomic_load_explicit(&f->answered_ns, memory_order_relaxed);
+}
+
+bool kafka_fetcher_take_down(struct kafka_fetcher *f)
+{
+	bool down = f->down;
+
+	f->down = false;
+	return down;
+}
+
+/* What has moved since the last commit, or NULL. */
+static rd_kafka_topic_partition_list_t *list_to_commit(struct kafka_fetcher *f, const int64_t *positions)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)f->n_splits);
+	size_t tag = strlen(f->commit_tag);
+
+	for (uint32_t i = 0; i < f->n_splits; i++) {
+		rd_kafka_topic_partition_t *p;
+
+		if (positions[i] < 0 || positions[i] == f->committed[i])
+			continue;
+		p = rd_kafka_topic_partition_list_add(list, f->config.options->topic, f->splits[i].partition);
+		p->offset = positions[i];
+		p->metadata = rd_kafka_mem_malloc(f->rk, tag);
+		if (p->metadata != NULL) {
+			memcpy(p->metadata, f->commit_tag, tag);
+			p->metadata_size = tag;
+		}
+		f->committed[i] = positions[i];
+	}
+	if (list->cnt > 0)
+		return list;
+	rd_kafka_topic_partition_list_destroy(list);
+	return NULL;
+}
+
+void kafka_fetcher_commit(struct kafka_fetcher *f, const int64_t *positions)
+{
+	rd_kafka_topic_partition_list_t *list;
+	rd_kafka_resp_err_t err;
+
+	if (f->committing || (list = list_to_commit(f, positions)) == NULL)
+		return;
+	f->committing = true;
+	err = rd_kafka_commit_queue(f->rk, list, f->events, on_commit, f);
+	rd_kafka_topic_partition_list_destroy(list);
+	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
+		on_commit(f->rk, err, NULL, f);
+}
+
+int kafka_fetcher_commit_wait(struct kafka_fetcher *f, const int64_t *positions, struct err *e)
+{
+	rd_kafka_topic_partition_list_t *list;
+	rd_kafka_queue_t *queue;
+	rd_kafka_event_t *event = NULL;
+	rd_kafka_resp_err_t err;
+
+	for (uint32_t i = 0; i < f->n_splits; i++)
+		f->committed[i] = -1; /* an earlier one may still be on its way */
+	list = list_to_commit(f, positions);
+	if (list == NULL)
+		return 0;
+	queue = rd_kafka_queue_new(f->rk);
+	err = rd_kafka_commit_queue(f->rk, list, queue, NULL, NULL);
+	if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+		event = rd_kafka_queue_poll(queue, CALL_MS);
+		err = event != NULL ? rd_kafka_event_error(event) : RD_KAFKA_RESP_ERR__TIMED_OUT;
+	}
+	if (event != NULL)
+		rd_kafka_event_destroy(event);
+	rd_kafka_queue_destroy(queue);
+	rd_kafka_topic_partition_list_destroy(list);
+	return err == RD_KAFKA_RESP_ERR_NO_ERROR ? 0 : err_set(e, ERR_UNAVAILABLE, "%s", rd_kafka_err2str(err));
+}
+
+int64_t kafka_fetcher_pending(struct kafka_fetcher *f, const int64_t *positions)
+{
+	int64_t sum = 0, low, high;
+
+	for (uint32_t i = 0; i < f->n_splits; i++) {
+		if (rd_kafka_get_watermark_offsets(f->rk, f->config.options->topic, f->splits[i].partition, &low, &high) !=
+		    RD_KAFKA_RESP_ERR_NO_ERROR || high < 0)
+			return -1;
+		low = positions[i] >= 0 ? positions[i] : low;
+		sum += high > low ? high - low : 0;
+	}
+	return sum;
+}
