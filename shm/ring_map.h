@@ -29,7 +29,8 @@ static inline size_t ring_map_size(uint64_t size)
 }
 
 /*
- * Reserve the ring's pages and map it for one side or for both; nothing faults later.
+ * Reserve the ring's pages and map it for one side or for both; no access can fail later for
+ * lack of memory.
  * Returns:   the consumer page's address, unmapped with munmap(p, ring_map_size(size)), or NULL
  */
 void *ring_map(int fd, uint64_t ring_off, uint64_t size, enum ring_map_side side, struct err *e);
