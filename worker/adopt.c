@@ -27,11 +27,6 @@ static void reset_signals(void)
 
 	sigemptyset(&dfl.sa_mask);
 	for (int signo = 1; signo < NSIG; signo++) {
-#if defined(__SANITIZE_ADDRESS__)
-		/* The sanitizer's own reports of crashes. */
-		if (signo == SIGSEGV || signo == SIGBUS || signo == SIGFPE)
-			continue;
-#endif
 		/* SIGKILL, SIGSTOP and the C library's own two refuse. */
 		(void)sigaction(signo, &dfl, NULL);
 	}

@@ -18,7 +18,6 @@ static const struct {
 };
 
 static struct metrics_region *region;
-static struct sigaction old_actions[ARRAY_LEN(signals)];
 
 static _Thread_local const char *thread_name;
 static _Thread_local const char *volatile task_name;
@@ -78,14 +77,10 @@ static void on_crash(int signo, siginfo_t *info, void *context)
 {
 	unsigned i = 0;
 
+	(void)context;
 	while (signals[i].signo != signo)
 		i++;
 	leave_words(i, info);
-	/* A sanitizer's report comes behind; it ends the process itself. */
-	if ((old_actions[i].sa_flags & SA_SIGINFO) != 0) {
-		old_actions[i].sa_sigaction(signo, info, context);
-		return;
-	}
 	/* SA_RESETHAND: the default action is back. A fault happens again when we return; what was sent does not. */
 	if (info->si_code <= 0)
 		raise(signo);
@@ -93,10 +88,13 @@ static void on_crash(int signo, siginfo_t *info, void *context)
 
 void crash_thread_enter(const char *name)
 {
-	stack_t stack = { .ss_size = STACK_BYTES };
+	stack_t stack = { .ss_size = STACK_BYTES }, there;
 
 	thread_name = name;
 	task_name = NULL;
+	/* A sanitizer's, which frees it itself. */
+	if (sigaltstack(NULL, &there) == 0 && (there.ss_flags & SS_DISABLE) == 0)
+		return;
 	stack.ss_sp = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	/* Without it only the report of an overflown stack is lost. */
 	if (stack.ss_sp == MAP_FAILED)
@@ -135,7 +133,7 @@ void crash_init(struct metrics_region *m)
 			.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESETHAND };
 
 		sigemptyset(&sa.sa_mask);
-		ASSERT(sigaction(signals[i].signo, &sa, &old_actions[i]) == 0);
+		ASSERT(sigaction(signals[i].signo, &sa, NULL) == 0);
 	}
 }
 
