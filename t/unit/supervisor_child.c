@@ -29,7 +29,7 @@ static char dir[] = "/tmp/weir-child-XXXXXX";
 static int log_read_fd;
 
 /* What the next child does. */
-static enum { WAIT_FOREVER, EXIT_3, EXIT_0, CRASH, OVERFLOW, ABORT, REPORT, IGNORE_TERM } task;
+static enum { WAIT_FOREVER, EXIT_3, EXIT_0, CRASH, OVERFLOW, ABORT, REPORT, BORN_LATE } task;
 
 static unsigned n_died, n_batches, n_terminate;
 static struct child_death last;
@@ -95,7 +95,7 @@ static void act(int control_fd)
 		report(control_fd);
 		break;
 	case WAIT_FOREVER:
-	case IGNORE_TERM:
+	case BORN_LATE:
 		break;
 	}
 	for (;;)
@@ -109,6 +109,8 @@ static void run_plain(const struct child_birth *b)
 	struct adoption a = { .title = "taskmanager tm-9", .comm = "tm-9", .parent_pid = b->parent_pid, .output_fd = -1,
 		.keep = keep, .n_keep = 1 };
 
+	while (task == BORN_LATE && getppid() == b->parent_pid)
+		usleep(1000);
 	adopt(&a);
 	act(control_fd);
 }
@@ -469,8 +471,15 @@ static void test_refusals(void)
 	setrlimit(RLIMIT_NOFILE, &old);
 }
 
-/* The parent's own death: in a process of its own, which is killed. */
-static void test_parent_death(void)
+static bool child_gone(void *arg)
+{
+	siginfo_t info = { .si_pid = 0 };
+
+	return waitid(P_PID, (id_t)*(pid_t *)arg, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0;
+}
+
+/* The parent's own death, in a process of its own which is killed once its child has adopted, or before that. */
+static void test_parent_death(bool born_late)
 {
 	int pipes[2], status;
 	pid_t middle, child = 0;
@@ -482,10 +491,13 @@ static void test_parent_death(void)
 	middle = fork();
 	if (middle == 0) {
 		struct child *c;
+		char said[1100];
 
-		task = WAIT_FOREVER;
-		c = fork_tm(1);
+		task = born_late ? BORN_LATE : REPORT;
+		c = child_fork_storage(children, 1, on_died, NULL, NULL);
 		child = child_pid(c);
+		for (int fd = child_take_control_fd(c); !born_late && recv(fd, said, sizeof(said), 0) < 0;)
+			usleep(1000);
 		(void)!write(pipes[1], &child, sizeof(child));
 		for (;;)
 			pause();
@@ -493,7 +505,10 @@ static void test_parent_death(void)
 	ok(read(pipes[0], &child, sizeof(child)) == (ssize_t)sizeof(child) && kill(child, 0) == 0, "a grandchild lives");
 	kill(middle, SIGKILL);
 	waitpid(middle, &status, 0);
-	ok(waitid(P_PID, (id_t)child, &info, WEXITED) == 0 && info.si_status == SIGKILL, "it dies with its parent");
+	ok(proc_until(child_gone, &child, 5000), "it dies with its parent");
+	ok(waitid(P_PID, (id_t)child, &info, WEXITED | WNOHANG) == 0 &&
+	    (born_late ? info.si_code == CLD_EXITED : info.si_status == SIGKILL), "%s",
+	    born_late ? "also one whose parent was dead before it could ask for a signal" : "by a signal");
 	close(pipes[0]);
 	close(pipes[1]);
 	prctl(PR_SET_CHILD_SUBREAPER, 0);
@@ -539,7 +554,8 @@ int main(int argc, char **argv)
 	test_refusals();
 	children_destroy(children);
 	children = children_create(&cfg);
-	test_parent_death();
+	test_parent_death(false);
+	test_parent_death(true);
 
 	task = WAIT_FOREVER;
 	n_died = 0;
