@@ -314,9 +314,12 @@ static void submit_record(struct storage *st, enum storage_op op, const char *ke
 void storage_put_file(struct storage *st, int fd, const char *dir, const char *name, storage_done_fn *cb, void *arg)
 {
 	struct storage_request q = request(STORAGE_PUT_FD, dir, name);
+	struct err e;
 
 	q.fd = fd;
-	submit(st, q, NULL, cb, arg);
+	if (fd < 0)
+		err_set(&e, ERR_INVALID, "there is no content to store as %s", name);
+	submit(st, q, fd < 0 ? &e : NULL, cb, arg);
 }
 
 void storage_put_artifact(struct storage *st, const char *src_path, storage_done_fn *cb, void *arg)
