@@ -150,12 +150,14 @@ static void too_large(void)
 		struct stream_graph *a = sample(), *b = sample();                                            \
 		struct err e = { 0 };                                                                        \
 		struct graph_node *n = b->nodes;                                                             \
+		unsigned n_nodes = b->n_nodes;                                                               \
 		(void)n;                                                                                     \
 		change;                                                                                      \
 		is_int(plan_compare(a, b, true, &e), -1, "differs: %s", #change);                            \
 		like(e.msg, part, "is said");                                                                \
 		is_int(plan_compare(a, b, false, &e), (blocks_only) ? 0 : -1, "and with%s blocks",           \
 		    (blocks_only) ? "out" : " or without");                                                  \
+		b->n_nodes = n_nodes; /* some changes cut one off */                                         \
 		stream_graph_destroy(a);                                                                     \
 		stream_graph_destroy(b);                                                                     \
 	} while (0)

@@ -75,16 +75,16 @@ static inline struct graph_node *stream_node(const struct stream *s)
 
 /* The error sticks unless one does already. Returns -1. */
 int env_fail(struct env *env, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* The same for an operator: the sentence begins with name (copied) or the one given to the stream returned.
- */
+/* The same for an operator: the sentence begins with name (copied) or with the one that the stream
+ * returned is given later. */
 weir_stream *env_fail_at(struct env *env, const char *name, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 bool env_failed(const struct env *env);
 /* A new handle for the output of node. */
 struct stream *env_stream(struct env *env, uint32_t node, enum stream_state state);
 
-/* A function of an operator not yet made: is it of this kind and whole? 0 or -1 with a sentence without a
- * name. */
+/* A function of an operator not yet made: is it of this kind and whole? 0, or -1 and a sentence that
+ * does not name the operator. */
 int fn_check(const weir_function *fn, weir_fn_kind kind, struct err *e);
 const char *fn_kind_name(weir_fn_kind kind); /* "map function", ... */
 /* Do records of `have`, which come from operator `from`, fit what fn takes? */
