@@ -5,6 +5,9 @@
  *   from             first number, 0
  *   to               last number; without it there is no end
  *   rows-per-second  of all subtasks together; 0, the default: as fast as they are taken
+ *
+ * A message's own timestamp is the time of its making.  With a watermark strategy the source stamps
+ * records by its assigner and emits a watermark after each batch; it is never idle.
  */
 #include <inttypes.h>
 
@@ -17,7 +20,11 @@
 
 struct sequence {
 	struct operator op;
-	const weir_function *fn;
+	struct output stamp; /* between the collector and op.out, where there is a watermark strategy */
+	void *lent;          /* by op.out, until commit */
+	const weir_function *fn, *assigner;
+	bool stamps;
+	int64_t bound_ms, max_ts, watermark;
 	int64_t from, to;
 	int64_t rate;       /* rows a second of this subtask's share: rate / parallelism */
 	uint64_t n_emitted; /* by this subtask */
@@ -62,9 +69,106 @@ static int sequence_validate(const struct graph_node *n, struct err *e)
 	return read_options(n, &from, &to, &rate, e);
 }
 
+/* ------------------------------------------------------------ stamping */
+
+static struct sequence *of_stamp(struct output *o)
+{
+	return (struct sequence *)(void *)((char *)o - offsetof(struct sequence, stamp));
+}
+
+static int64_t stamp(struct sequence *s, const void *data, uint32_t len, int64_t ts)
+{
+	if (s->assigner != NULL) {
+		s->op.fn = FN_TIMESTAMP;
+		ts = s->assigner->timestamp(&s->op.ctx.pub, data, len, ts);
+		s->op.fn = FN_DESERIALIZER;
+		if (ts == WEIR_MIN_TIMESTAMP)
+			task_fail(s->op.task, "%s: the timestamp assigner gave a record no timestamp", s->op.node->name);
+	}
+	if (ts > s->max_ts)
+		s->max_ts = ts;
+	return ts;
+}
+
+static void stamp_record(struct output *o, const struct record *r)
+{
+	struct sequence *s = of_stamp(o);
+	struct record stamped = *r;
+
+	stamped.ts = stamp(s, r->data, r->len, r->ts);
+	s->op.out->record(s->op.out, &stamped);
+}
+
+static void *stamp_reserve(struct output *o, uint32_t len)
+{
+	struct sequence *s = of_stamp(o);
+
+	s->lent = s->op.out->reserve(s->op.out, len);
+	return s->lent;
+}
+
+static void stamp_commit(struct output *o, uint32_t len, int64_t ts)
+{
+	struct sequence *s = of_stamp(o);
+
+	s->op.out->commit(s->op.out, len, len > 0 ? stamp(s, s->lent, len, ts) : ts);
+}
+
+static void emit_watermark(struct sequence *s)
+{
+	int64_t ts;
+
+	if (!s->stamps || s->max_ts == WEIR_MIN_TIMESTAMP || __builtin_sub_overflow(s->max_ts, s->bound_ms + 1, &ts) ||
+	    ts <= s->watermark)
+		return;
+	s->watermark = ts;
+	s->op.out->watermark(s->op.out, ts);
+}
+
+/* -------------------------------------------------------- the operator */
+
+static void init_stamping(struct sequence *s)
+{
+	const weir_watermark_strategy *w = &s->op.node->watermark;
+
+	s->max_ts = s->watermark = WEIR_MIN_TIMESTAMP;
+	if (w->struct_size == 0)
+		return;
+	s->stamps = true;
+	s->bound_ms = w->out_of_orderness_ms;
+	s->assigner = operator_fn(&s->op, FN_TIMESTAMP);
+	s->stamp.record = stamp_record;
+	if (s->op.out->reserve != NULL) {
+		s->stamp.reserve = stamp_reserve;
+		s->stamp.commit = stamp_commit;
+	}
+	s->op.col.to = &s->stamp;
+}
+
+static int open_fn(struct operator *op, enum fn_role role, struct err *e)
+{
+	const weir_function *fn = operator_fn(op, role);
+
+	op->fn = role;
+	if (fn != NULL && fn->open != NULL && fn->open(&op->ctx.pub) < 0)
+		return err_set(e, ERR_USER, "%s: open of %s failed", op->node->name, fn->name);
+	return 0;
+}
+
+static void close_fn(struct operator *op, enum fn_role role)
+{
+	const weir_function *fn = operator_fn(op, role);
+
+	op->fn = role;
+	if (fn != NULL && fn->close != NULL)
+		fn->close(&op->ctx.pub);
+}
+
 static int sequence_open(struct operator *op, struct err *e)
 {
 	struct sequence *s = (struct sequence *)(void *)op;
+
+	init_stamping(s);
 
 	s->fn = operator_fn(op, FN_DESERIALIZER);
 	if (s->fn == NULL || s->fn->deserialize == NULL)
@@ -72,18 +176,15 @@ static int sequence_open(struct operator *op, struct err *e)
 	if (read_options(op->node, &s->from, &s->to, &s->rate, e) != 0)
 		return err_prefix(e, "%s", op->node->name);
 	s->start_ns = task_mono_ns(op->task);
-	op->fn = FN_DESERIALIZER;
-	if (s->fn->open != NULL && s->fn->open(&op->ctx.pub) < 0)
-		return err_set(e, ERR_USER, "%s: open of %s failed", op->node->name, s->fn->name);
+	if (open_fn(op, FN_TIMESTAMP, e) != 0 || open_fn(op, FN_DESERIALIZER, e) != 0)
+		return -1;
 	return 0;
 }
 
 static void sequence_close(struct operator *op)
 {
-	const weir_function *fn = operator_fn(op, FN_DESERIALIZER);
-
-	if (fn != NULL && fn->close != NULL)
-		fn->close(&op->ctx.pub);
+	close_fn(op, FN_DESERIALIZER);
+	close_fn(op, FN_TIMESTAMP);
 }
 
 /* How many of this subtask's rows the clock allows by now. */
@@ -99,12 +200,13 @@ static enum source_status sequence_poll(struct operator *op, int64_t *deadline_n
 {
 	struct sequence *s = (struct sequence *)(void *)op;
 	const uint32_t parallelism = task_parallelism(op->task), subtask = task_subtask(op->task);
+	const int64_t wall_ms = task_wall_ms(op->task);
 	uint64_t due = n_due(s, task_mono_ns(op->task));
 
 	for (unsigned i = 0; i < BATCH && s->n_emitted < due; i++) {
 		weir_message msg = {
 			.struct_size = sizeof(msg),
-			.timestamp_ms = WEIR_MIN_TIMESTAMP,
+			.timestamp_ms = wall_ms,
 			.topic = "sequence",
 			.partition = (int32_t)subtask,
 			.offset = (int64_t)s->n_emitted,
@@ -116,7 +218,7 @@ static enum source_status sequence_poll(struct operator *op, int64_t *deadline_n
 			return SOURCE_END;
 		msg.value = &value;
 		msg.value_len = sizeof(value);
-		op->current_ts = op->col.ts = WEIR_MIN_TIMESTAMP;
+		op->current_ts = op->col.ts = wall_ms;
 		if (s->fn->deserialize(&op->ctx.pub, &msg, &op->col.pub) < 0) {
 			task_fail(op->task, "%s: the deserializer refused number %" PRId64, op->node->name, value);
 			return SOURCE_MORE;
@@ -128,6 +230,7 @@ static enum source_status sequence_poll(struct operator *op, int64_t *deadline_n
 		if (task_stopping(op->task))
 			return SOURCE_MORE;
 	}
+	emit_watermark(s);
 	if (s->n_emitted < due)
 		return SOURCE_MORE;
 	*deadline_ns = s->start_ns +

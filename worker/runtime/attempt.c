@@ -105,6 +105,9 @@ static void tear_down(void *arg)
 {
 	struct attempt *a = arg;
 
+	/* Whoever posted this has let go of the lock, and with it of the attempt. */
+	pthread_mutex_lock(&a->lock);
+	pthread_mutex_unlock(&a->lock);
 	for (uint32_t i = 0; a->own != NULL && i < a->d.n_own; i++) {
 		for (uint32_t k = 0; k < a->own[i].n_tasks; k++)
 			task_destroy(a->own[i].tasks[k]); /* never joined */
@@ -352,16 +355,18 @@ struct attempt *attempt_create(struct ctl_deploy *d, struct slot *const *slots, 
 
 void attempt_drop(struct attempt *a)
 {
+	const bool threadless = a->connector == NULL;
+
 	pthread_mutex_lock(&a->lock);
 	ASSERT(!a->dropping);
 	a->dropping = true;
 	if (a->joined)
 		for (uint32_t i = 0; i < a->d.n_own; i++)
 			slot_post(a->own[i].slot, &a->own[i].leave);
-	else if (a->set_up && a->connector != NULL)
+	else if (a->set_up && !threadless)
 		post_teardown(a);
 	pthread_mutex_unlock(&a->lock);
-	if (a->connector == NULL)
+	if (threadless)
 		tear_down(a);
 }
 
