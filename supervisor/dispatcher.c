@@ -164,7 +164,8 @@ void dispatcher_destroy(struct dispatcher *d)
 		return;
 	for (i = 0; i < d->n_jobs; i++)
 		jm_destroy(d->jobs[i]);
-	ASSERT(d->n_submissions == 0);
+	for (i = 0; i < d->n_submissions; i++)
+		submission_destroy(d->submissions[i]);
 	free(d->jobs);
 	free(d->submissions);
 	rm_destroy(d->rm);

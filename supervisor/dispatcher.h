@@ -63,7 +63,7 @@ struct dispatcher;
 /* clock and ops are borrowed; conf is read and not kept. */
 struct dispatcher *dispatcher_create(const struct conf *conf, const struct clock *clock, const struct dispatcher_ops *ops,
     void *arg);
-/* After stopped, or where nothing was ever submitted. */
+/* After stopped; or at any time, and then submissions under way are never answered. */
 void dispatcher_destroy(struct dispatcher *d);
 /* Restart delays, timeouts and limits from now on. */
 void dispatcher_configure(struct dispatcher *d, const struct conf *conf);

@@ -274,7 +274,8 @@ void jm_destroy(struct job_master *jm)
 {
 	if (jm == NULL)
 		return;
-	ASSERT(jm->phase == JM_CREATED || jm->phase == JM_OVER);
+	free(jm->members);
+	free(jm->slots);
 	execution_graph_destroy(jm->graph);
 	job_program_destroy(jm->program);
 	failure_history_fini(&jm->failures);

@@ -88,7 +88,7 @@ struct jm_ops {
  */
 struct job_master *jm_create(const struct id128 *id, struct job_program *program, int64_t initializing_ms,
     const struct jm_settings *settings, const struct clock *clock, const struct jm_ops *ops, void *arg);
-/* Only in CREATED or OVER. */
+/* At the end of the JobManager in any phase: it asks for nothing any more. */
 void jm_destroy(struct job_master *jm);
 
 /* Events. */

@@ -1,0 +1,25 @@
+/*
+ * Where a supervisor keeps its things: the directories of the configuration, which are below the state
+ * directory unless given, and the lock that lets only one supervisor use them.
+ */
+#ifndef SUPERVISOR_STATE_DIR_H
+#define SUPERVISOR_STATE_DIR_H
+
+#include <sys/types.h>
+
+#include "base/conf.h"
+
+/*
+ * Fill in the paths that were not given.  The state directory is /var/lib/weir for root, else $XDG_STATE_HOME/weir or
+ * ~/.local/state/weir.  state.savepoints.dir stays empty: a savepoint without a target is refused, as in Flink.
+ */
+int state_dir_resolve(struct conf *conf, struct err *e);
+/* Make what is missing. */
+int state_dir_make(const struct conf *conf, struct err *e);
+/*
+ * Take <storageDir>/supervisor.lock for the life of this process.
+ * Returns the descriptor that holds it, or -1: ERR_CONFLICT names the pid that has it.
+ */
+int state_dir_lock(const struct conf *conf, struct err *e);
+
+#endif
