@@ -7,7 +7,7 @@
  * writes the eventfd only if it is set.  The sleeper publishes its own positions,
  * sets the word, fences, checks everything it may be woken for once more, and only
  * then waits.  Only the sleeper clears the word.  Without either fence a wake-up
- * can be lost: t/unit/shm_doorbell.c and the model in t/model say so.
+ * can be lost: t/unit/shm_doorbell.c says so.
  */
 #ifndef SHM_DOORBELL_H
 #define SHM_DOORBELL_H
