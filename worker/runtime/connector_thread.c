@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "base/mem.h"
+#include "worker/crash.h"
 #include "worker/runtime/task.h"
 
 struct connector_thread {
@@ -40,16 +41,20 @@ static void *connector_main(void *arg)
 	struct connector_thread *c = arg;
 	struct connector_job *job;
 
+	crash_thread_enter("the connector thread");
 	while ((job = next_job(c)) != NULL) {
 		/* After done is set the job's memory is its owner's again; the slot outlives the attempt. */
 		struct slot *slot = job->task != NULL ? job->task->slot : NULL;
 
+		crash_set_task(job->task != NULL ? task_name(job->task) : NULL);
 		job->fn(job->arg);
+		crash_set_task(NULL);
 		/* release: what fn wrote before the word that it is done */
 		atomic_store_explicit(&job->done, true, memory_order_release);
 		if (slot != NULL)
 			slot_wake(slot);
 	}
+	crash_thread_leave();
 	return NULL;
 }
 

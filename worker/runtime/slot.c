@@ -10,10 +10,13 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "worker/crash.h"
 #include "worker/runtime/task.h"
 
 #define STALL_NS      (10 * NS_PER_MS) /* below that it is scheduling, above it is an absence */
 #define TICK_NS       NS_PER_S
+#define LOOK_AGAIN_NS 2000
+#define LOOK_AGAIN_MAX 100
 #define EVENTFD_NS    (NS_PER_MS / 10) /* a busy slot looks at its eventfd that often at most */
 
 struct slot {
@@ -32,12 +35,22 @@ struct slot {
 	int64_t next_tick_ns;
 	int64_t wall_base_ms, wall_base_ns;
 	int64_t eventfd_read_ns;
+	bool ran_lately;
 
 	struct doorbell bell; /* page: idle_page */
 	const struct clock *clock;
 	uint32_t local_idx;
 	pthread_t thread;
 };
+
+static inline void cpu_relax(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("isb" ::: "memory");
+#endif
+}
 
 /* ------------------------------------------------------- any thread */
 
@@ -216,7 +229,9 @@ static bool run_tasks(struct slot *s)
 
 		if (task_can_run(t)) {
 			ran = true;
+			crash_set_task(task_name(t));
 			task_turn(t);
+			crash_set_task(NULL);
 			if (task_over(t)) {
 				remove_task(s, i);
 				continue;
@@ -291,6 +306,25 @@ static void sleep_until(struct slot *s, int64_t deadline_ns)
 	s->eventfd_read_ns = s->now.mono_ns;
 }
 
+/*
+ * A producer that is only a little slower publishes its next batch within a microsecond or two, and to be
+ * woken for it costs it as much as 250 records: look again for that long, once, before sleeping.
+ */
+static bool look_again(struct slot *s)
+{
+	const int64_t end_ns = clock_mono_ns(s->clock) + LOOK_AGAIN_NS;
+
+	for (unsigned n = 0; n < LOOK_AGAIN_MAX; n++) {
+		for (unsigned i = 0; i < 16; i++)
+			cpu_relax();
+		if (anything_to_do(s))
+			return true;
+		if (clock_mono_ns(s->clock) >= end_ns)
+			break;
+	}
+	return false;
+}
+
 /* Nothing can go on: the doorbell's protocol, as drawn in shm/doorbell.h. */
 static void try_sleep(struct slot *s)
 {
@@ -298,6 +332,11 @@ static void try_sleep(struct slot *s)
 
 	for (uint32_t i = 0; i < s->n_tasks; i++)
 		task_publish(s->tasks[i]);
+	if (s->ran_lately) {
+		s->ran_lately = false;
+		if (look_again(s))
+			return;
+	}
 	if (s->page != NULL) /* the fence below covers both words */
 		atomic_store_explicit(&s->page->sleeping, 1, memory_order_relaxed);
 	doorbell_prepare_sleep(&s->bell);
@@ -317,7 +356,10 @@ static void try_sleep(struct slot *s)
 static void *slot_main(void *arg)
 {
 	struct slot *s = arg;
+	char name[24];
 
+	snprintf(name, sizeof(name), "slot %u", s->local_idx);
+	crash_thread_enter(name);
 	s->now.mono_ns = clock_mono_ns(s->clock);
 	while (atomic_load_explicit(&s->stop, memory_order_acquire) == 0) {
 		uint32_t turn = atomic_load_explicit(&s->turn, memory_order_relaxed) + 1;
@@ -328,11 +370,13 @@ static void *slot_main(void *arg)
 		read_wall(s);
 		open_mail(s);
 		tick(s);
-		if (run_tasks(s))
+		if (run_tasks(s)) {
+			s->ran_lately = true;
 			look_at_eventfd(s);
-		else if (!has_mail(s))
+		} else if (!has_mail(s))
 			try_sleep(s);
 	}
+	crash_thread_leave();
 	return NULL;
 }
 
