@@ -35,7 +35,7 @@ static void check_vertices(const struct job_graph *jg)
 	ASSERT(n_ops == jg->stream->n_nodes);
 	for (uint32_t i = 0; i < jg->n_edges; i++)
 		ASSERT(jg->edges[i].from_vertex < jg->edges[i].to_vertex ||
-		       !jg->vertices[jg->edges[i].from_vertex].is_source);
+		    !jg->vertices[jg->edges[i].from_vertex].is_source);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

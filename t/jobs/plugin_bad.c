@@ -67,8 +67,8 @@ static int build(weir_env *env)
 		struct timespec now;
 
 		clock_gettime(CLOCK_MONOTONIC, &now);
-		weir_env_set_int(
-		    env, "execution.checkpointing.interval", now.tv_sec * 1000000 + now.tv_nsec / 1000);
+		weir_env_set_int(env, "execution.checkpointing.interval",
+		    now.tv_sec * 1000000 + now.tv_nsec / 1000);
 	}
 	return weir_execute(env, "Bad");
 }

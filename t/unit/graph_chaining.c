@@ -25,10 +25,11 @@ static uint32_t add(struct stream_graph *g, enum node_type type, const char *nam
 		n->key_kind = WEIR_KEY_STRING;
 		fn(n, FN_KEY);
 	}
-	fn(n, type == NODE_SOURCE   ? FN_DESERIALIZER
-	      : type == NODE_SINK   ? FN_SERIALIZER
-	      : type == NODE_WINDOW ? FN_AGGREGATE
-	                            : FN_MAIN);
+	fn(n,
+	    type == NODE_SOURCE     ? FN_DESERIALIZER :
+		type == NODE_SINK   ? FN_SERIALIZER :
+		type == NODE_WINDOW ? FN_AGGREGATE :
+				      FN_MAIN);
 	return n->id;
 }
 
@@ -246,7 +247,7 @@ static void check_rings(const struct job_graph *jg)
 				}
 				layout_ring_ends(jg, r, &edge, &producer, &consumer);
 				good = good && r < jg->n_rings && !seen[r] && edge == i && producer == p &&
-				       consumer == c;
+				    consumer == c;
 				seen[r] = true;
 				n++;
 			}

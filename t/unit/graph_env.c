@@ -207,8 +207,8 @@ static void sound_graph(void)
 	is_int(n[3].max_parallelism, 64, "its max parallelism");
 	is_int(g->edges[2].ship, SHIP_REBALANCE, "REBALANCE before it");
 	is_str(n[4].name, "Timestamps/Watermarks", "watermarks that are not the source's");
-	is_str(
-	    n[5].name, "Window(TumblingEventTimeWindows(15000), EventTimeTrigger, count, stamp)", "a window");
+	is_str(n[5].name, "Window(TumblingEventTimeWindows(15000), EventTimeTrigger, count, stamp)",
+	    "a window");
 	is_int(n[5].key_kind, WEIR_KEY_STRING, "its key");
 	is_int(n[5].acc_size, sizeof(sum), "its accumulator");
 	is_str(n[5].out.name, "word", "its output");
@@ -249,11 +249,11 @@ static void default_names(void)
 
 /* --------------------------------------------------------- what goes wrong */
 
-#define WRONG(name, ...)                                                                                     \
-	static int name(weir_env *env)                                                                       \
-	{                                                                                                    \
-		__VA_ARGS__;                                                                                 \
-		return weir_execute(env, "Wrong");                                                           \
+#define WRONG(name, ...) \
+	static int name(weir_env *env) \
+	{ \
+		__VA_ARGS__; \
+		return weir_execute(env, "Wrong"); \
 	}
 static weir_function broken_fn;
 static weir_assigner with(int64_t size, int64_t offset)
@@ -282,8 +282,8 @@ WRONG(partition_on_windows, weir_rebalance(windows(env)))
 WRONG(set_on_windows, weir_uid(windows(env), "u"))
 WRONG(map_on_sink, weir_map(weir_sink(words(env), "kafka", &write_word), &shout))
 WRONG(window_on_sink, weir_window_by(weir_sink(words(env), "kafka", &write_word), with(1, 0)))
-WRONG(
-    watermarks_on_sink, weir_with_watermarks(weir_sink(words(env), "kafka", &write_word), strategy(0, NULL)))
+WRONG(watermarks_on_sink,
+    weir_with_watermarks(weir_sink(words(env), "kafka", &write_word), strategy(0, NULL)))
 WRONG(size_zero, weir_window_by(weir_key_by(words(env), &by_text), with(0, 0)))
 WRONG(offset_of_size, weir_window_by(weir_key_by(words(env), &by_text), with(10, 10)))
 WRONG(offset_below, weir_window_by(weir_key_by(words(env), &by_text), with(10, -10)))
@@ -367,12 +367,12 @@ static int mute(weir_env *env)
 
 static void errors(void)
 {
-#define ROW(name, ...)                                                                                       \
-	{                                                                                                    \
-#name, name,                                                                                 \
-		{                                                                                            \
-			__VA_ARGS__                                                                          \
-		}                                                                                            \
+#define ROW(name, ...) \
+	{ \
+#name, name, \
+		{ \
+			__VA_ARGS__ \
+		} \
 	}
 	static const struct {
 		const char *name;
@@ -497,8 +497,8 @@ static void refused_argument(int argc, const char *const *argv, const char *part
 	like(e.msg, part, "and says why");
 	stream_graph_destroy(g);
 }
-#define REFUSED(part, ...)                                                                                   \
-	refused_argument((int)ARRAY_LEN(((const char *const[]){ __VA_ARGS__ })),                             \
+#define REFUSED(part, ...) \
+	refused_argument((int)ARRAY_LEN(((const char *const[]){ __VA_ARGS__ })), \
 	    (const char *const[]){ __VA_ARGS__ }, part)
 
 static void arguments(void)

@@ -145,21 +145,21 @@ static void too_large(void)
 
 /* ------------------------------------------------------------- comparing */
 
-#define DIFFERS(change, part, blocks_only)                                                                   \
-	do {                                                                                                 \
-		struct stream_graph *a = sample(), *b = sample();                                            \
-		struct err e = { 0 };                                                                        \
-		struct graph_node *n = b->nodes;                                                             \
-		unsigned n_nodes = b->n_nodes;                                                               \
-		(void)n;                                                                                     \
-		change;                                                                                      \
-		is_int(plan_compare(a, b, true, &e), -1, "differs: %s", #change);                            \
-		like(e.msg, part, "is said");                                                                \
-		is_int(plan_compare(a, b, false, &e), (blocks_only) ? 0 : -1, "and with%s blocks",           \
-		    (blocks_only) ? "out" : " or without");                                                  \
-		b->n_nodes = n_nodes; /* some changes cut one off */                                         \
-		stream_graph_destroy(a);                                                                     \
-		stream_graph_destroy(b);                                                                     \
+#define DIFFERS(change, part, blocks_only) \
+	do { \
+		struct stream_graph *a = sample(), *b = sample(); \
+		struct err e = { 0 }; \
+		struct graph_node *n = b->nodes; \
+		unsigned n_nodes = b->n_nodes; \
+		(void)n; \
+		change; \
+		is_int(plan_compare(a, b, true, &e), -1, "differs: %s", #change); \
+		like(e.msg, part, "is said"); \
+		is_int(plan_compare(a, b, false, &e), (blocks_only) ? 0 : -1, "and with%s blocks", \
+		    (blocks_only) ? "out" : " or without"); \
+		b->n_nodes = n_nodes; /* some changes cut one off */ \
+		stream_graph_destroy(a); \
+		stream_graph_destroy(b); \
 	} while (0)
 
 static void rename_to(char **s, const char *to)
@@ -187,11 +187,11 @@ static void comparing(void)
 	DIFFERS(n[2].assigner.size_ms = 1, "window size (ms)", false);
 	DIFFERS(n[2].assigner.offset_ms = 1, "window offset (ms)", false);
 	DIFFERS(n[2].assigner.time = WEIR_PROCESSING_TIME, "notion of time", false);
-	DIFFERS(
-	    n[0].watermark.out_of_orderness_ms = 1, "operator \"Source\": its out-of-orderness (ms)", false);
+	DIFFERS(n[0].watermark.out_of_orderness_ms = 1, "operator \"Source\": its out-of-orderness (ms)",
+	    false);
 	DIFFERS(n[0].watermark.idle_timeout_ms = 1, "idle timeout (ms) is 5000", false);
 	DIFFERS(b->n_nodes--;
-	        b->n_edges--, "operator \"Sink\" is there in one run and not in another", false);
+		b->n_edges--, "operator \"Sink\" is there in one run and not in another", false);
 	DIFFERS(b->edges[2].ship = SHIP_FORWARD, "operator \"Sink\": its input is \"Counter\" by REBALANCE",
 	    false);
 	DIFFERS(b->edges[2].from = 1, "and \"Map\" into \"Sink\" by REBALANCE in another", false);
@@ -268,13 +268,13 @@ static void wrong_values(void)
 	refused("\"accumulatorSize\":8", "\"accumulatorSize\":4294967296", "from 0 to 2147483647");
 	refused("\"size\":\"1152921504606846976\"", "\"size\":\"0\"", "longer than 0 ms");
 	refused("\"size\":\"1152921504606846976\"", "\"size\":15000", "not a number in quotes");
-	refused(
-	    "\"size\":\"1152921504606846976\"", "\"size\":\"9223372036854775808\"", "is not a whole number");
+	refused("\"size\":\"1152921504606846976\"", "\"size\":\"9223372036854775808\"",
+	    "is not a whole number");
 	refused("\"offset\":\"-5\"", "\"offset\":\"-9223372036854775808\"", "less than its size");
 	refused("\"time\":\"event\"", "\"time\":\"tea\"", "\"tea\", which is not known");
 	refused("\"kind\":\"tumbling\"", "\"kind\":\"sliding\"", "\"sliding\", which is not known");
-	refused(
-	    "\"outOfOrderness\":\"9223372036854775807\"", "\"outOfOrderness\":\"-1\"", "cannot be negative");
+	refused("\"outOfOrderness\":\"9223372036854775807\"", "\"outOfOrderness\":\"-1\"",
+	    "cannot be negative");
 	refused("\"block\":\"AP8BAg==\"", "\"block\":\"AP8BAg=\"", "\"block\" is not base64");
 	refused("\"block\":\"AP8BAg==\"", "\"block\":null", "\"block\" is not base64");
 	refused("\"role\":\"main\"", "\"role\":\"key\"", "operator \"Map\": it has no main function");

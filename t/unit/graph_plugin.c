@@ -122,15 +122,15 @@ static void damaged_files(void)
 	ok(all && cut_off, "a job cut off anywhere is refused as cut off");
 
 	memcpy(&h, data, sizeof(h));
-#define WITH(change, part, what)                                                                             \
-	do {                                                                                                 \
-		Elf64_Ehdr was = h;                                                                          \
-		change;                                                                                      \
-		memcpy(data, &h, sizeof(h));                                                                 \
-		path = make_file("damaged.so", data, len);                                                   \
-		refused(path, part, what);                                                                   \
-		free(path);                                                                                  \
-		h = was;                                                                                     \
+#define WITH(change, part, what) \
+	do { \
+		Elf64_Ehdr was = h; \
+		change; \
+		memcpy(data, &h, sizeof(h)); \
+		path = make_file("damaged.so", data, len); \
+		refused(path, part, what); \
+		free(path); \
+		h = was; \
 	} while (0)
 	WITH(h.e_machine = EM_386, "built for x86,", "a job for another machine");
 	WITH(h.e_ident[EI_CLASS] = ELFCLASS32, "this machine is", "a 32-bit job");

@@ -21,8 +21,8 @@ const char *fn_kind_name(weir_fn_kind kind)
 		[WEIR_FN_WINDOW] = "window function",
 	};
 
-	return (size_t)kind < ARRAY_LEN(names) && names[kind] != NULL ? names[kind]
-	                                                              : "function of an unknown kind";
+	return (size_t)kind < ARRAY_LEN(names) && names[kind] != NULL ? names[kind] :
+									"function of an unknown kind";
 }
 
 static bool has_calls(const weir_function *fn)
@@ -42,7 +42,7 @@ static bool has_calls(const weir_function *fn)
 		return fn->key != NULL;
 	case WEIR_FN_AGGREGATE:
 		return fn->acc_create != NULL && fn->acc_add != NULL && fn->acc_merge != NULL &&
-		       fn->acc_result != NULL;
+		    fn->acc_result != NULL;
 	case WEIR_FN_WINDOW:
 		return fn->window != NULL;
 	}
@@ -55,11 +55,11 @@ static int check_type(const weir_function *fn, const weir_type *t, const char *w
 		return 0;
 	if (t->struct_size < sizeof(weir_type) || t->name == NULL || t->name[0] == '\0' ||
 	    !utf8_valid(t->name, strlen(t->name)))
-		return err_set(
-		    e, ERR_USER, "the %s type of \"%s\" is not one that WEIR_TYPE made", what, fn->name);
+		return err_set(e, ERR_USER, "the %s type of \"%s\" is not one that WEIR_TYPE made", what,
+		    fn->name);
 	if (t->size > INT32_MAX)
-		return err_set(
-		    e, ERR_USER, "the %s type %s of \"%s\" is larger than 2 GiB", what, t->name, fn->name);
+		return err_set(e, ERR_USER, "the %s type %s of \"%s\" is larger than 2 GiB", what, t->name,
+		    fn->name);
 	if ((t->serialize == NULL) != (t->deserialize == NULL))
 		return err_set(e, ERR_USER,
 		    "the %s type %s of \"%s\" has only one of serialize and deserialize", what, t->name,
@@ -73,19 +73,19 @@ int fn_check(const weir_function *fn, weir_fn_kind kind, struct err *e)
 		return err_set(e, ERR_USER, "its %s is missing", fn_kind_name(kind));
 	if (fn->struct_size < sizeof(weir_function) || fn->name == NULL ||
 	    !utf8_valid(fn->name, strlen(fn->name)))
-		return err_set(
-		    e, ERR_USER, "its %s is not one that the macros of weir.h made", fn_kind_name(kind));
+		return err_set(e, ERR_USER, "its %s is not one that the macros of weir.h made",
+		    fn_kind_name(kind));
 	if (fn->kind != kind)
 		return err_set(e, ERR_USER, "its %s cannot be \"%s\", a %s", fn_kind_name(kind), fn->name,
 		    fn_kind_name(fn->kind));
 	if (!has_calls(fn))
-		return err_set(
-		    e, ERR_USER, "the %s \"%s\" lacks one of its calls", fn_kind_name(kind), fn->name);
+		return err_set(e, ERR_USER, "the %s \"%s\" lacks one of its calls", fn_kind_name(kind),
+		    fn->name);
 	if (check_type(fn, fn->in, "input", e) != 0 || check_type(fn, fn->out, "output", e) != 0)
 		return -1;
 	if (kind == WEIR_FN_KEY && (fn->key_kind <= WEIR_KEY_NONE || fn->key_kind > WEIR_KEY_BYTES))
-		return err_set(
-		    e, ERR_USER, "the key selector \"%s\" does not say the kind of its key", fn->name);
+		return err_set(e, ERR_USER, "the key selector \"%s\" does not say the kind of its key",
+		    fn->name);
 	if (kind != WEIR_FN_AGGREGATE)
 		return 0;
 	if (fn->acc == NULL || fn->acc->struct_size < sizeof(weir_type) || fn->acc->size == 0)

@@ -29,20 +29,24 @@ struct graph_node *api_append(struct stream *s, enum node_type type, const char 
 	return n;
 }
 
-/* Can an operator other than weir_aggregate follow s? The sentence is for one called name. */
-static weir_stream *refuse(struct stream *s, const char *name)
+/* Can no operator other than weir_aggregate follow s?  Then *dead is what its caller gets, and the sentence is
+ * for an operator called name. */
+static bool refuse(struct stream *s, const char *name, weir_stream **dead)
 {
+	*dead = &s->env->dead.pub;
 	if (s->state == STREAM_DEAD || env_failed(s->env))
-		return &s->env->dead.pub;
+		return true;
 	if (s->env->executed)
-		return env_fail_at(s->env, name, "it was added after weir_execute");
-	if (s->state == STREAM_WINDOWED)
-		return env_fail_at(
-		    s->env, name, "it follows a windowed stream, which takes only weir_aggregate");
-	if (s->state == STREAM_END)
-		return env_fail_at(
-		    s->env, name, "it follows the sink \"%s\", which has no output", stream_node(s)->name);
-	return NULL;
+		*dead = env_fail_at(s->env, name, "it was added after weir_execute");
+	else if (s->state == STREAM_WINDOWED)
+		*dead = env_fail_at(s->env, name,
+		    "it follows a windowed stream, which takes only weir_aggregate");
+	else if (s->state == STREAM_END)
+		*dead = env_fail_at(s->env, name, "it follows the sink \"%s\", which has no output",
+		    stream_node(s)->name);
+	else
+		return false;
+	return true;
 }
 
 static const char *connector_error(const char *connector)
@@ -89,16 +93,15 @@ weir_stream *api_transform(weir_stream *handle, const weir_function *fn, const v
 		{ WEIR_FN_FLAT_MAP, NODE_FLAT_MAP, "Flat Map" },
 	};
 	struct stream *s = stream_of(handle);
-	weir_stream *refused;
+	weir_stream *dead;
 	struct graph_node *n;
 	struct err e = { 0 };
 	unsigned k = 0;
 
 	while (fn != NULL && k < ARRAY_LEN(kinds) && kinds[k].kind != fn->kind)
 		k++;
-	refused = refuse(s, k < ARRAY_LEN(kinds) ? kinds[k].name : "Transform");
-	if (refused != NULL)
-		return refused;
+	if (refuse(s, k < ARRAY_LEN(kinds) ? kinds[k].name : "Transform", &dead))
+		return dead;
 	if (fn == NULL)
 		return env_fail_at(s->env, "Transform", "its function is missing");
 	if (k == ARRAY_LEN(kinds))
@@ -126,11 +129,11 @@ weir_stream *api_transform(weir_stream *handle, const weir_function *fn, const v
 weir_stream *api_key_by(weir_stream *handle, const weir_function *selector)
 {
 	struct stream *s = stream_of(handle), *keyed;
-	weir_stream *refused = refuse(s, "KeyBy");
+	weir_stream *dead;
 	struct err e = { 0 };
 
-	if (refused != NULL)
-		return refused;
+	if (refuse(s, "KeyBy", &dead))
+		return dead;
 	if (fn_check(selector, WEIR_FN_KEY, &e) != 0 ||
 	    fn_check_input(selector, &stream_node(s)->out, stream_node(s)->name, &e) != 0)
 		return env_fail_at(s->env, "KeyBy", "%s", e.msg);
@@ -143,11 +146,11 @@ weir_stream *api_key_by(weir_stream *handle, const weir_function *selector)
 weir_stream *api_partition(weir_stream *handle, const char *strategy)
 {
 	struct stream *s = stream_of(handle), *out;
-	weir_stream *refused = refuse(s, "Partition");
+	weir_stream *dead;
 	int ship = strategy != NULL ? ship_parse(strategy) : -1;
 
-	if (refused != NULL)
-		return refused;
+	if (refuse(s, "Partition", &dead))
+		return dead;
 	if (ship != SHIP_FORWARD && ship != SHIP_REBALANCE)
 		return env_fail_at(s->env, "Partition",
 		    "there is no partitioning \"%s\" behind \"%s\"; there are FORWARD and REBALANCE, and "
@@ -163,12 +166,12 @@ weir_stream *api_sink(weir_stream *handle, const char *connector, const weir_fun
 {
 	static const char name[] = "Unnamed"; /* Flink's, for one that nobody named */
 	struct stream *s = stream_of(handle);
-	weir_stream *refused = refuse(s, name);
+	weir_stream *dead;
 	struct graph_node *n;
 	struct err e = { 0 };
 
-	if (refused != NULL)
-		return refused;
+	if (refuse(s, name, &dead))
+		return dead;
 	if (connector_error(connector) != NULL)
 		return env_fail_at(s->env, name, "%s", connector_error(connector));
 	if (fn_check(serializer, WEIR_FN_SERIALIZE, &e) != 0 ||

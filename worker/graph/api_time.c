@@ -25,21 +25,21 @@ weir_stream *api_window(weir_stream *handle, const weir_assigner *a)
 	if (is_dead(s))
 		return pass_error(s);
 	if (s->state == STREAM_END)
-		return env_fail_at(
-		    env, "Window", "it follows the sink \"%s\", which has no output", stream_node(s)->name);
+		return env_fail_at(env, "Window", "it follows the sink \"%s\", which has no output",
+		    stream_node(s)->name);
 	if (s->state == STREAM_WINDOWED)
-		return env_fail_at(
-		    env, "Window", "it follows a windowed stream, which takes only weir_aggregate");
+		return env_fail_at(env, "Window",
+		    "it follows a windowed stream, which takes only weir_aggregate");
 	if (s->state != STREAM_KEYED)
 		return env_fail_at(env, "Window", "the stream from \"%s\" has no key; call weir_key_by first",
 		    stream_node(s)->name);
 	if (a->struct_size < sizeof(*a) || a->kind != WEIR_WINDOW_TUMBLING ||
 	    (a->time != WEIR_EVENT_TIME && a->time != WEIR_PROCESSING_TIME))
-		return env_fail_at(
-		    env, "Window", "its assigner is of a kind that this cluster does not know");
+		return env_fail_at(env, "Window",
+		    "its assigner is of a kind that this cluster does not know");
 	if (a->size_ms <= 0)
-		return env_fail_at(
-		    env, "Window", "a window must be longer than 0 ms, not %" PRId64 " ms", a->size_ms);
+		return env_fail_at(env, "Window", "a window must be longer than 0 ms, not %" PRId64 " ms",
+		    a->size_ms);
 	if (a->offset_ms <= -a->size_ms || a->offset_ms >= a->size_ms)
 		return env_fail_at(env, "Window",
 		    "the offset of a window must be less than its size of %" PRId64 " ms, not %" PRId64 " ms",
@@ -62,8 +62,8 @@ static char *window_name(const weir_assigner *a, const char *agg, const char *wi
 	    window_fn != NULL ? window_fn : "PassThroughWindowFunction");
 }
 
-static int check_aggregate(
-    const struct stream *s, const weir_function *agg, const weir_function *window_fn, struct err *e)
+static int check_aggregate(const struct stream *s, const weir_function *agg, const weir_function *window_fn,
+    struct err *e)
 {
 	struct graph_type result = { 0 };
 	int rc;
@@ -117,8 +117,8 @@ weir_stream *api_aggregate(weir_stream *handle, const weir_function *agg, const 
 static int check_strategy(const struct stream *s, const weir_watermark_strategy *w, struct err *e)
 {
 	if (w->struct_size < sizeof(*w))
-		return err_set(
-		    e, ERR_USER, "its watermark strategy is not one that the calls of weir.h made");
+		return err_set(e, ERR_USER,
+		    "its watermark strategy is not one that the calls of weir.h made");
 	if (w->out_of_orderness_ms < 0 || w->idle_timeout_ms < 0)
 		return err_set(e, ERR_USER,
 		    "out-of-orderness and idle timeout cannot be negative, but they are %" PRId64
@@ -168,9 +168,9 @@ weir_stream *api_watermarks(weir_stream *handle, const weir_watermark_strategy *
 		return env_fail_at(env, name, "it was added after weir_execute");
 	if (s->state == STREAM_WINDOWED || s->state == STREAM_END)
 		return env_fail_at(env, name,
-		    s->state == STREAM_END
-		        ? "it follows the sink \"%s\", which has no output"
-		        : "it follows a windowed stream behind \"%s\", which takes only weir_aggregate",
+		    s->state == STREAM_END ?
+			"it follows the sink \"%s\", which has no output" :
+			"it follows a windowed stream behind \"%s\", which takes only weir_aggregate",
 		    stream_node(s)->name);
 	if (check_strategy(s, w, &e) != 0)
 		return env_fail_at(env, is_for_source(s) ? stream_node(s)->name : name, "%s", e.msg);

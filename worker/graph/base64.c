@@ -17,7 +17,7 @@ char *base64_encode(const void *data, size_t len)
 	for (size_t i = 0; i < len; i += 3) {
 		size_t left = len - i;
 		uint32_t v = (uint32_t)p[i] << 16 | (left > 1 ? (uint32_t)p[i + 1] << 8 : 0) |
-		             (left > 2 ? p[i + 2] : 0);
+		    (left > 2 ? p[i + 2] : 0);
 
 		*q++ = digits[v >> 18];
 		*q++ = digits[v >> 12 & 63];
@@ -50,9 +50,9 @@ void *base64_decode(const char *text, size_t *len)
 	data = xmalloc(n_text / 4 * 3 + 1);
 	for (size_t i = 0; i < n_text; i += 4) {
 		/* Padding: one or two at the end of the last group. */
-		unsigned n_pad = i + 4 == n_text ? (unsigned)(text[i + 3] == '=') +
-		                                       (text[i + 3] == '=' && text[i + 2] == '=')
-		                                 : 0;
+		unsigned n_pad = i + 4 == n_text ?
+		    (unsigned)(text[i + 3] == '=') + (text[i + 3] == '=' && text[i + 2] == '=') :
+		    0;
 		uint32_t v = 0, d;
 
 		for (unsigned j = 0; j < 4 - n_pad; j++) {

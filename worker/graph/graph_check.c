@@ -57,8 +57,8 @@ static int check_assigner(const weir_assigner *a, struct err *e)
 	    (a->time != WEIR_EVENT_TIME && a->time != WEIR_PROCESSING_TIME))
 		return err_set(e, ERR_INVALID, "its window assigner is of a kind that is not known here");
 	if (a->size_ms <= 0)
-		return err_set(
-		    e, ERR_INVALID, "a window must be longer than 0 ms, not %" PRId64 " ms", a->size_ms);
+		return err_set(e, ERR_INVALID, "a window must be longer than 0 ms, not %" PRId64 " ms",
+		    a->size_ms);
 	if (a->offset_ms <= -a->size_ms || a->offset_ms >= a->size_ms)
 		return err_set(e, ERR_INVALID,
 		    "the offset of a window must be less than its size of %" PRId64 " ms, not %" PRId64 " ms",
@@ -81,16 +81,16 @@ static int check_node(const struct graph_node *n, struct err *e)
 		    n->connector != NULL ? "a %s cannot have a connector" : "a %s must have a connector",
 		    node_type_name(n->type));
 	if ((n->assigner.struct_size != 0) != (n->type == NODE_WINDOW))
-		return err_set(
-		    e, ERR_INVALID, "a window assigner belongs to window operators, and to those only");
+		return err_set(e, ERR_INVALID,
+		    "a window assigner belongs to window operators, and to those only");
 	if (n->type == NODE_WINDOW && check_assigner(&n->assigner, e) != 0)
 		return -1;
 	if (has_strategy ? n->type != NODE_SOURCE && n->type != NODE_WATERMARKS : n->type == NODE_WATERMARKS)
 		return err_set(e, ERR_INVALID,
 		    "a watermark strategy belongs to sources and watermark operators, and to those only");
 	if (has_strategy && (n->watermark.out_of_orderness_ms < 0 || n->watermark.idle_timeout_ms < 0))
-		return err_set(
-		    e, ERR_INVALID, "out-of-orderness and idle timeout of its watermarks cannot be negative");
+		return err_set(e, ERR_INVALID,
+		    "out-of-orderness and idle timeout of its watermarks cannot be negative");
 	if (n->fns[FN_TIMESTAMP].present && !has_strategy)
 		return err_set(e, ERR_INVALID, "it has a timestamp function and no watermark strategy");
 	if (n->in.size > INT32_MAX || n->out.size > INT32_MAX || n->acc_size > INT32_MAX)

@@ -110,8 +110,8 @@ int ids_compute(const struct stream_graph *g, const bool *chained, struct id128 
 	if (v.n_done == g->n_nodes)
 		rc = check_unique(&v, e);
 	else
-		rc = err_set(
-		    e, ERR_INVALID, "%u operators cannot be reached from a source", g->n_nodes - v.n_done);
+		rc = err_set(e, ERR_INVALID, "%u operators cannot be reached from a source",
+		    g->n_nodes - v.n_done);
 	free(v.queued);
 	free(v.done);
 	free(queue);

@@ -18,8 +18,8 @@ struct build {
 	uint32_t *vertex, *place; /* where a node went */
 };
 
-static int read_setting(
-    const struct stream_graph *g, const char *key, uint32_t def, uint32_t *v, struct err *e)
+static int read_setting(const struct stream_graph *g, const char *key, uint32_t def, uint32_t *v,
+    struct err *e)
 {
 	const char *text = stream_graph_setting(g, key, NULL);
 	int64_t n;
@@ -94,9 +94,9 @@ static int decide_chains(struct build *b, struct err *e)
 		const struct graph_edge *edge = &b->g->edges[i];
 
 		b->chained[i] = enabled && b->ship[i] == SHIP_FORWARD && n_inputs[edge->to] == 1 &&
-		                b->parallelism[edge->from] == b->parallelism[edge->to] &&
-		                b->g->nodes[edge->from].chaining != CHAIN_NEVER &&
-		                b->g->nodes[edge->to].chaining == CHAIN_ALWAYS;
+		    b->parallelism[edge->from] == b->parallelism[edge->to] &&
+		    b->g->nodes[edge->from].chaining != CHAIN_NEVER &&
+		    b->g->nodes[edge->to].chaining == CHAIN_ALWAYS;
 	}
 	free(n_inputs);
 	return 0;
@@ -191,8 +191,8 @@ static void add_edges(const struct build *b, struct job_graph *jg)
 			};
 }
 
-struct job_graph *job_graph_create(
-    const struct stream_graph *g, uint32_t default_parallelism, bool force, struct err *e)
+struct job_graph *job_graph_create(const struct stream_graph *g, uint32_t default_parallelism, bool force,
+    struct err *e)
 {
 	struct build b = { .g = g };
 	struct job_graph *jg;

@@ -99,8 +99,8 @@ uint32_t key_group_subtask(uint32_t group, uint32_t max_parallelism, uint32_t pa
 	return (uint32_t)((uint64_t)group * parallelism / max_parallelism);
 }
 
-void key_group_range(
-    uint32_t subtask, uint32_t max_parallelism, uint32_t parallelism, uint32_t *first, uint32_t *end)
+void key_group_range(uint32_t subtask, uint32_t max_parallelism, uint32_t parallelism, uint32_t *first,
+    uint32_t *end)
 {
 	ASSERT(parallelism > 0 && subtask < parallelism);
 	*first = (uint32_t)(((uint64_t)subtask * max_parallelism + parallelism - 1) / parallelism);

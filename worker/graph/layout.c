@@ -28,8 +28,8 @@ int layout_assign(struct job_graph *jg, struct err *e)
 		struct job_edge *edge = &jg->edges[i];
 
 		edge->first_ring = (uint32_t)n;
-		n += edge->ship == SHIP_FORWARD ? n_consumers(jg, edge)
-		                                : (uint64_t)n_producers(jg, edge) * n_consumers(jg, edge);
+		n += edge->ship == SHIP_FORWARD ? n_consumers(jg, edge) :
+						  (uint64_t)n_producers(jg, edge) * n_consumers(jg, edge);
 		if (n > LAYOUT_MAX_RINGS)
 			return err_set(e, ERR_TOO_LARGE,
 			    "the job needs more than %u rings between its subtasks; lower the parallelism of "

@@ -80,8 +80,8 @@ static void unset(struct graph_option *options, unsigned *n, const char *key)
 }
 
 /* A flag takes a value only behind '='. */
-static int set_flag(
-    const char *name, const char *value, struct graph_option **options, unsigned *n, struct err *e)
+static int set_flag(const char *name, const char *value, struct graph_option **options, unsigned *n,
+    struct err *e)
 {
 	bool on = true;
 

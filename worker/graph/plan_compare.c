@@ -20,8 +20,8 @@ static int same_num(const char *what, int64_t a, int64_t b, struct err *e)
 {
 	if (a == b)
 		return 0;
-	return err_set(
-	    e, ERR_USER, "its %s is %" PRId64 " in one run and %" PRId64 " in another", what, a, b);
+	return err_set(e, ERR_USER, "its %s is %" PRId64 " in one run and %" PRId64 " in another", what, a,
+	    b);
 }
 
 static int same_bytes(const char *what, const char *name, const void *a, size_t a_len, const void *b,
@@ -71,8 +71,9 @@ static int same_fns(const struct graph_node *a, const struct graph_node *b, bool
 		snprintf(what, sizeof(what), "%s function", fn_role_name(r));
 		if (same_str(what, a->fns[r].name, b->fns[r].name, e) != 0)
 			return -1;
-		if (with_blocks && same_bytes("parameter block of function", a->fns[r].name, a->fns[r].block,
-		                       a->fns[r].block_len, b->fns[r].block, b->fns[r].block_len, e) != 0)
+		if (with_blocks &&
+		    same_bytes("parameter block of function", a->fns[r].name, a->fns[r].block,
+			a->fns[r].block_len, b->fns[r].block, b->fns[r].block_len, e) != 0)
 			return -1;
 	}
 	return 0;
@@ -85,7 +86,7 @@ static int same_time(const struct graph_node *a, const struct graph_node *b, str
 	    same_num("window size (ms)", a->assigner.size_ms, b->assigner.size_ms, e) != 0 ||
 	    same_num("window offset (ms)", a->assigner.offset_ms, b->assigner.offset_ms, e) != 0 ||
 	    same_num("out-of-orderness (ms)", a->watermark.out_of_orderness_ms,
-	        b->watermark.out_of_orderness_ms, e) != 0)
+		b->watermark.out_of_orderness_ms, e) != 0)
 		return -1;
 	return same_num("idle timeout (ms)", a->watermark.idle_timeout_ms, b->watermark.idle_timeout_ms, e);
 }
@@ -104,8 +105,8 @@ static int same_node(const struct graph_node *a, const struct graph_node *b, boo
 	    same_num("accumulator size", a->acc_size, b->acc_size, e) != 0 ||
 	    same_fns(a, b, with_blocks, e) != 0 || same_time(a, b, e) != 0)
 		return -1;
-	return with_blocks ? same_options("option", a->options, a->n_options, b->options, b->n_options, e)
-	                   : 0;
+	return with_blocks ? same_options("option", a->options, a->n_options, b->options, b->n_options, e) :
+			     0;
 }
 
 static int same_edges(const struct stream_graph *a, const struct stream_graph *b, struct err *e)
@@ -143,7 +144,7 @@ static int same_job(const struct stream_graph *a, const struct stream_graph *b, 
 	for (unsigned i = 0; i < n; i++)
 		if (same_str("file", a->files[i].path, b->files[i].path, e) != 0 ||
 		    same_bytes("file", a->files[i].path, a->files[i].data, a->files[i].len, b->files[i].data,
-		        b->files[i].len, e) != 0)
+			b->files[i].len, e) != 0)
 			return -1;
 	if (a->n_files != b->n_files)
 		return err_set(e, ERR_USER, "its file \"%.200s\" is read in one run and not in another",

@@ -22,12 +22,12 @@ static int want_members(const cJSON *o, const char *const *names, unsigned n, co
 		if (cJSON_GetObjectItemCaseSensitive(o, names[i]) == NULL)
 			return err_set(e, ERR_INTERNAL, "the plan's %s lacks \"%s\"", what, names[i]);
 	if ((unsigned)cJSON_GetArraySize(o) != n)
-		return err_set(
-		    e, ERR_INTERNAL, "the plan's %s has members that are double or not known here", what);
+		return err_set(e, ERR_INTERNAL, "the plan's %s has members that are double or not known here",
+		    what);
 	return 0;
 }
-#define WANT_MEMBERS(o, what, e, ...)                                                                        \
-	want_members((o), (const char *const[]){ __VA_ARGS__ },                                              \
+#define WANT_MEMBERS(o, what, e, ...) \
+	want_members((o), (const char *const[]){ __VA_ARGS__ }, \
 	    (unsigned)ARRAY_LEN(((const char *const[]){ __VA_ARGS__ })), (what), (e))
 
 /* A member that want_members has seen. */
@@ -42,8 +42,8 @@ static int get_u32(const cJSON *o, const char *key, uint32_t max, uint32_t *v, s
 
 	if (!cJSON_IsNumber(item) || !(item->valuedouble >= 0 && item->valuedouble <= max) ||
 	    item->valuedouble != (double)(uint32_t)item->valuedouble)
-		return err_set(
-		    e, ERR_INTERNAL, "the plan's \"%s\" is not a whole number from 0 to %" PRIu32, key, max);
+		return err_set(e, ERR_INTERNAL, "the plan's \"%s\" is not a whole number from 0 to %" PRIu32,
+		    key, max);
 	*v = (uint32_t)item->valuedouble;
 	return 0;
 }
@@ -109,10 +109,10 @@ static int decode_options(const cJSON *list, struct graph_option **options, unsi
 	cJSON_ArrayForEach(pair, list) {
 		const cJSON *key = pair->child, *value = key != NULL ? key->next : NULL;
 
-		if (!cJSON_IsArray(pair) || !cJSON_IsString(key) || !cJSON_IsString(value) ||
+		if (!cJSON_IsArray(pair) || value == NULL || !cJSON_IsString(key) || !cJSON_IsString(value) ||
 		    value->next != NULL)
-			return err_set(
-			    e, ERR_INTERNAL, "an option, setting or parameter in the plan is not a pair");
+			return err_set(e, ERR_INTERNAL,
+			    "an option, setting or parameter in the plan is not a pair");
 		if (++n_pairs > GRAPH_MAX_OPTIONS)
 			return err_set(e, ERR_TOO_LARGE, "the plan has more than %d options at one place",
 			    GRAPH_MAX_OPTIONS);
@@ -125,9 +125,9 @@ static int decode_options(const cJSON *list, struct graph_option **options, unsi
 
 static int time_parse(const char *name)
 {
-	return strcmp(name, "event") == 0        ? WEIR_EVENT_TIME
-	       : strcmp(name, "processing") == 0 ? WEIR_PROCESSING_TIME
-	                                         : -1;
+	return strcmp(name, "event") == 0   ? WEIR_EVENT_TIME :
+	    strcmp(name, "processing") == 0 ? WEIR_PROCESSING_TIME :
+					      -1;
 }
 
 static int window_kind_parse(const char *name)
@@ -207,8 +207,8 @@ static int decode_node(const cJSON *o, struct stream_graph *g, struct err *e)
 	struct graph_node *n;
 
 	if (WANT_MEMBERS(o, "operator", e, "accumulatorSize", "assigner", "chaining", "connector",
-	        "functions", "id", "in", "keyKind", "maxParallelism", "name", "options", "out", "parallelism",
-	        "type", "uid", "watermarks") != 0 ||
+		"functions", "id", "in", "keyKind", "maxParallelism", "name", "options", "out", "parallelism",
+		"type", "uid", "watermarks") != 0 ||
 	    get_word(o, "type", node_type_parse, &type, e) != 0)
 		return -1;
 	n = stream_graph_add_node(g, type);
@@ -244,8 +244,8 @@ static int decode_nodes(const cJSON *list, struct stream_graph *g, struct err *e
 		return err_set(e, ERR_INTERNAL, "the plan's nodes are not a list");
 	cJSON_ArrayForEach(o, list) {
 		if (g->n_nodes == GRAPH_MAX_NODES)
-			return err_set(
-			    e, ERR_TOO_LARGE, "the plan has more than %d operators", GRAPH_MAX_NODES);
+			return err_set(e, ERR_TOO_LARGE, "the plan has more than %d operators",
+			    GRAPH_MAX_NODES);
 		if (decode_node(o, g, e) != 0)
 			return -1;
 	}
@@ -302,7 +302,7 @@ static int decode_graph(const cJSON *o, struct stream_graph *g, struct err *e)
 	uint32_t version;
 
 	if (WANT_MEMBERS(o, "text", e, "edges", "files", "name", "nodes", "params", "settings", "version") !=
-	        0 ||
+		0 ||
 	    get_u32(o, "version", UINT32_MAX, &version, e) != 0)
 		return -1;
 	if (version != PLAN_VERSION)

@@ -31,8 +31,8 @@ int plan_scan(const char *json, size_t len, struct err *e)
 	unsigned n_values = 1, depth = 0;
 
 	if (len > PLAN_MAX)
-		return err_set(
-		    e, ERR_TOO_LARGE, "the plan is %zu bytes; at most %u are possible", len, PLAN_MAX);
+		return err_set(e, ERR_TOO_LARGE, "the plan is %zu bytes; at most %u are possible", len,
+		    PLAN_MAX);
 	for (size_t i = 0; i < len; i++)
 		if ((unsigned char)json[i] < ' ')
 			return err_set(e, ERR_INTERNAL, "the plan has a control character at byte %zu", i);

@@ -40,8 +40,8 @@ static int check_job(const weir_job *job, struct err *e)
 		    job->abi_major, job->abi_minor, WEIR_ABI_MAJOR, WEIR_ABI_MINOR);
 	if (job->struct_size < sizeof(weir_job) || job->main == NULL || job->name == NULL ||
 	    job->name[0] == '\0' || !utf8_valid(job->name, strlen(job->name)))
-		return err_set(
-		    e, ERR_INVALID, "its symbol " WEIR_JOB_SYMBOL " is not one that WEIR_JOB made");
+		return err_set(e, ERR_INVALID,
+		    "its symbol " WEIR_JOB_SYMBOL " is not one that WEIR_JOB made");
 	return 0;
 }
 
@@ -55,8 +55,8 @@ static int load(struct plugin *p, const char *path, struct err *e)
 	free(absolute);
 	if (p->handle == NULL) {
 		why = dlerror();
-		return err_set(
-		    e, ERR_INVALID, "it cannot be loaded: %s", why != NULL ? why : "no reason given");
+		return err_set(e, ERR_INVALID, "it cannot be loaded: %s",
+		    why != NULL ? why : "no reason given");
 	}
 	p->job = dlsym(p->handle, WEIR_JOB_SYMBOL);
 	if (p->job == NULL)
@@ -110,8 +110,8 @@ struct stream_graph *plugin_build(const struct plugin *p, int argc, const char *
 	return build(p, argc, argv, NULL, e);
 }
 
-int plugin_replay(
-    const struct plugin *p, int argc, const char *const *argv, struct stream_graph *planned, struct err *e)
+int plugin_replay(const struct plugin *p, int argc, const char *const *argv, struct stream_graph *planned,
+    struct err *e)
 {
 	struct stream_graph *replayed = build(p, argc, argv, planned, e);
 	int rc;

@@ -57,14 +57,14 @@ static int refuse_foreign(const uint8_t *head, size_t n, struct err *e)
 		return err_set(e, ERR_INVALID,
 		    "it is a Java archive (or another zip); Weir runs shared objects built against weir.h");
 	if (n >= 4 && memcmp(head, "\xca\xfe\xba\xbe", 4) == 0)
-		return err_set(
-		    e, ERR_INVALID, "it is a Java class; Weir runs shared objects built against weir.h");
+		return err_set(e, ERR_INVALID,
+		    "it is a Java class; Weir runs shared objects built against weir.h");
 	if (n >= 2 && memcmp(head, "#!", 2) == 0)
-		return err_set(
-		    e, ERR_INVALID, "it is a script; Weir runs shared objects built against weir.h");
+		return err_set(e, ERR_INVALID,
+		    "it is a script; Weir runs shared objects built against weir.h");
 	if (n >= 8 && memcmp(head, "!<arch>\n", 8) == 0)
-		return err_set(
-		    e, ERR_INVALID, "it is a static library; link it as a shared object (cc -shared)");
+		return err_set(e, ERR_INVALID,
+		    "it is a static library; link it as a shared object (cc -shared)");
 	return err_set(e, ERR_INVALID, "it is not a shared object (ELF)");
 }
 
@@ -81,8 +81,8 @@ static int check_header(const Elf64_Ehdr *h, struct err *e)
 		return err_set(e, ERR_INVALID, "it was built for %s, and this machine is " MACHINE_NAME,
 		    h->e_ident[EI_DATA] == DATA ? machine_name(h->e_machine) : "another byte order");
 	if (h->e_type == ET_REL)
-		return err_set(
-		    e, ERR_INVALID, "it is an object file; link it as a shared object (cc -shared)");
+		return err_set(e, ERR_INVALID,
+		    "it is an object file; link it as a shared object (cc -shared)");
 	if (h->e_type != ET_DYN)
 		return err_set(e, ERR_INVALID, "it is an ELF file, but not a shared object");
 	if (h->e_phentsize != sizeof(Elf64_Phdr) || h->e_phnum == 0 || h->e_phnum > MAX_SEGMENTS)
@@ -105,8 +105,8 @@ static int find_end(int fd, const Elf64_Ehdr *h, uint64_t size, uint64_t *end, s
 		uint64_t at;
 
 		if (__builtin_add_overflow(segments[i].p_offset, segments[i].p_filesz, &at))
-			return err_set(
-			    e, ERR_INVALID, "the program headers of the shared object are damaged");
+			return err_set(e, ERR_INVALID,
+			    "the program headers of the shared object are damaged");
 		if (segments[i].p_filesz > 0 && at > *end)
 			*end = at;
 	}
@@ -114,8 +114,8 @@ static int find_end(int fd, const Elf64_Ehdr *h, uint64_t size, uint64_t *end, s
 		uint64_t at;
 
 		if (__builtin_add_overflow(h->e_shoff, sections, &at))
-			return err_set(
-			    e, ERR_INVALID, "the section headers of the shared object are damaged");
+			return err_set(e, ERR_INVALID,
+			    "the section headers of the shared object are damaged");
 		if (at > *end)
 			*end = at;
 	}

@@ -197,8 +197,8 @@ void graph_option_set(struct graph_option **options, unsigned *n, const char *ke
 	++*n;
 }
 
-static const char *find_option(
-    const struct graph_option *options, unsigned n, const char *key, const char *def)
+static const char *find_option(const struct graph_option *options, unsigned n, const char *key,
+    const char *def)
 {
 	for (unsigned i = 0; i < n; i++)
 		if (strcmp(options[i].key, key) == 0)
