@@ -38,13 +38,21 @@ static void murmur(void)
 		{ "The quick brown fox jumps over the lazy dog", "6c1b07bc7bbc4be347939ac4a93c437a" },
 		{ "counter", "0da08f51eaa85fc298e176a139b3649a" },
 	};
+	uint8_t text[50], all[50][16];
+	struct id128 id;
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct id128 id;
-
 		murmur3_128(rows[i].text, strlen(rows[i].text), id.b);
 		is_id(&id, rows[i].hex, rows[i].text);
 	}
+
+	/* Every length of a tail: the hash of the hashes of all beginnings of a text. */
+	for (size_t i = 0; i < sizeof(text); i++)
+		text[i] = (uint8_t)(i * 7);
+	for (size_t n = 0; n < sizeof(text); n++)
+		murmur3_128(text, n, all[n]);
+	murmur3_128(all, sizeof(all), id.b);
+	is_id(&id, "bece419dfcf1153d5b6df7f18e97a890", "all lengths up to 49");
 }
 
 static void recorded_chain(void)

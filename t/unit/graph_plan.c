@@ -201,6 +201,7 @@ static void comparing(void)
 	    "byte 2",
 	    true);
 	DIFFERS(n[1].fns[FN_MAIN].block_len = 3, "(4 and 3 bytes)", true);
+	DIFFERS(a->nodes[1].fns[FN_MAIN].block_len = 3, "(3 and 4 bytes)", true);
 	DIFFERS(graph_option_set(&n[0].options, &n[0].n_options, "topic", "x"),
 	    "its option topic is \"a\tb\\\" in one run and \"x\"", true);
 	DIFFERS(graph_option_set(&n[0].options, &n[0].n_options, "new", "x"),
