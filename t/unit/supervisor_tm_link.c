@@ -22,7 +22,8 @@ static struct children *children;
 static struct conf *conf;
 static struct tm_link *tm;
 static char dir[] = "/tmp/weir-tm-XXXXXX";
-static bool wild; /* the next process says what no TaskManager would */
+/* What the next process is: a TaskManager, or one that does what no TaskManager should. */
+static enum { REAL, NOISE, IMPOSTOR, SAY_AND_DIE, HUNG_SLOT } behaviour;
 
 static struct {
 	unsigned n_hello, n_died, n_dropped, n_stopped, n_failed, n_names;
@@ -81,19 +82,79 @@ static void on_stopped(void *arg, struct tm_link *l)
 	seen.n_stopped++;
 }
 
+static void say_hello(const struct inheritance *in, uint32_t place)
+{
+	struct ctl_hello hello = { .place = place, .generation = in->generation, .pid = (uint32_t)getpid(),
+		.n_slots = in->n_slots, .tm_id = "127.0.0.1:1-abcdef" };
+	struct msg_writer w;
+
+	msg_writer_init(&w);
+	ctl_encode_hello(&w, &hello);
+	msg_send_fd(in->control_fd, MSG_HELLO, &w, NULL);
+	msg_writer_fini(&w);
+}
+
+/* Five messages and the end. */
+static _Noreturn void say_and_die(int fd)
+{
+	for (uint64_t i = 1; i <= 5; i++) {
+		struct ctl_attempt a = { .attempt = i };
+		struct msg_writer w;
+
+		msg_writer_init(&w);
+		ctl_encode_attempt(&w, &a);
+		msg_send_fd(fd, MSG_DROPPED, &w, NULL);
+		msg_writer_fini(&w);
+	}
+	_exit(5);
+}
+
+static void answer_beat(void *arg, unsigned type, struct msg_reader *r)
+{
+	const struct inheritance *in = arg;
+	struct ctl_heartbeat beat;
+	struct msg_writer w;
+
+	if (type != MSG_HEARTBEAT || ctl_decode_heartbeat(r, &beat, NULL) < 0)
+		return;
+	beat.n_slots = in->n_slots;
+	beat.sleeping[0] = true; /* and slot 1 stands at turn 0 for ever */
+	msg_writer_init(&w);
+	ctl_encode_heartbeat(&w, &beat);
+	msg_send_fd(in->control_fd, MSG_HEARTBEAT, &w, NULL);
+	msg_writer_fini(&w);
+}
+
+static void parent_gone(void *arg, const struct err *why)
+{
+	(void)arg;
+	(void)why;
+	_exit(0);
+}
+
 static void run_taskmanager(const struct inheritance *in)
 {
 	struct inheritance mine = *in;
 	int *keep[] = { &mine.control_fd };
-	struct adoption a = { .title = "taskmanager tm-1", .comm = "tm-1", .parent_pid = (pid_t)in->parent_pid,
+	struct adoption a = { .title = "taskmanager tm-2", .comm = "tm-2", .parent_pid = (pid_t)in->parent_pid,
 		.output_fd = -1, .keep = keep, .n_keep = 1 };
+	struct event_base *base;
 
-	if (!wild)
+	if (behaviour == REAL)
 		taskmanager_main(in);
 	adopt(&a);
-	(void)!write(mine.control_fd, "noise", 5);
-	for (;;)
-		pause();
+	if (behaviour == NOISE)
+		(void)!write(mine.control_fd, "noise", 5);
+	if (behaviour == IMPOSTOR)
+		say_hello(&mine, 3);
+	if (behaviour == SAY_AND_DIE)
+		say_and_die(mine.control_fd);
+	if (behaviour == HUNG_SLOT)
+		say_hello(&mine, 2);
+	base = event_base_new();
+	channel_create(base, mine.control_fd, -1, answer_beat, parent_gone, &mine);
+	event_base_dispatch(base);
+	_exit(1);
 }
 
 static void on_child(void *arg)
@@ -280,27 +341,58 @@ static void test_lag(void)
 
 static void test_wild(void)
 {
-	wild = true;
+	behaviour = NOISE;
 	kill(tm_link_pid(tm), SIGKILL);
 	ok(wait_for(&seen.n_died, 5), "a worker that sends noise is killed");
 	like(seen.death.reason, "control message", "for that: %s", seen.death.reason);
-	wild = false;
-	ok(wait_for(&seen.n_hello, 5), "and replaced when its time comes");
+	behaviour = IMPOSTOR;
+	ok(wait_for(&seen.n_died, 6), "and so is one that says to be another");
+	is_str(seen.death.reason, "it introduced itself as another one", "for that");
+	behaviour = REAL;
+	ok(wait_for(&seen.n_hello, 5), "it is replaced when its time comes");
+	stop();
+}
+
+static void test_hung_slot(void)
+{
+	behaviour = HUNG_SLOT;
+	start();
+	ok(wait_for(&seen.n_hello, 1) && wait_for(&seen.n_died, 1), "a worker whose slot no longer turns is killed");
+	like(seen.death.reason, "slot 1 hung in user code for ", "for that: %s", seen.death.reason);
+	behaviour = REAL;
+	stop();
+}
+
+static void test_last_messages(void)
+{
+	siginfo_t info;
+
+	behaviour = SAY_AND_DIE;
+	start();
+	behaviour = REAL;
+	/* Its death is known before anything that it said was read. */
+	waitid(P_PID, (id_t)tm_link_pid(tm), &info, WEXITED | WNOWAIT);
+	child_reap(children);
+	ok(seen.n_died == 1 && seen.death.exit_status == 5, "a worker ends by itself");
+	ok(seen.n_dropped == 5 && seen.dropped.attempt == 5, "what it said before is heard first");
+	stop();
 }
 
 static void test_never(void)
 {
 	set_conf("taskmanager.restart=never");
+	start();
+	wait_for(&seen.n_hello, 1);
 	kill(tm_link_pid(tm), SIGKILL);
-	ok(wait_for(&seen.n_died, 6), "taskmanager.restart: never");
+	ok(wait_for(&seen.n_died, 1), "taskmanager.restart: never");
 	run_for(300);
 	ok(tm_link_pid(tm) == 0, "the dead stays dead");
 	tm_link_revive(tm);
-	ok(wait_for(&seen.n_hello, 6), "until it is revived");
+	ok(wait_for(&seen.n_hello, 2), "until it is revived");
 	kill(tm_link_pid(tm), SIGKILL);
-	wait_for(&seen.n_died, 7);
+	wait_for(&seen.n_died, 2);
 	stop();
-	is_int(seen.n_died, 7, "a dead one is stopped without another death");
+	is_int(seen.n_died, 2, "a dead one is stopped without another death");
 	set_conf(NULL);
 }
 
@@ -398,6 +490,8 @@ int main(int argc, char **argv)
 	test_stopped_process();
 	test_lag();
 	test_wild();
+	test_hung_slot();
+	test_last_messages();
 	test_never();
 	test_shutdown();
 	test_fork_fails();
