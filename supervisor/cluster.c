@@ -144,7 +144,7 @@ static void on_tm_died(void *arg, struct tm_link *l, const struct child_death *d
 {
 	struct cluster *c = arg;
 
-	dispatcher_on_died(c->dispatcher, d->place, d->generation, d->signo, d->sentence, d->last_words);
+	dispatcher_on_died(c->dispatcher, d->place, d->generation, d->signo, d->sentence);
 	/* The counters were copied; the mapping goes when this returns. */
 	c->regions[tm_link_place(l) - 1] = NULL;
 }

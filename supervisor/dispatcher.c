@@ -384,14 +384,13 @@ void dispatcher_on_hello(struct dispatcher *d, const struct ctl_hello *h)
 	rm_on_hello(d->rm, h);
 }
 
-void dispatcher_on_died(struct dispatcher *d, uint32_t place, uint32_t generation, int signo, const char *sentence,
-    const char *last_words)
+void dispatcher_on_died(struct dispatcher *d, uint32_t place, uint32_t generation, int signo, const char *obituary)
 {
 	size_t i;
 
 	/* First the jobs, whose tasks' blocks are looked up by generation, then the slots. */
 	for (i = 0; i < d->n_jobs; i++)
-		jm_on_tm_lost(d->jobs[i], place, generation, signo, sentence, last_words);
+		jm_on_tm_lost(d->jobs[i], place, generation, signo, obituary);
 	rm_on_died(d->rm, place, generation);
 }
 

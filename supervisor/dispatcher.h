@@ -83,8 +83,7 @@ void dispatcher_on_built(struct dispatcher *d, uint32_t submission, unsigned whi
 
 /* What happened to TaskManagers. */
 void dispatcher_on_hello(struct dispatcher *d, const struct ctl_hello *h);
-void dispatcher_on_died(struct dispatcher *d, uint32_t place, uint32_t generation, int signo, const char *sentence,
-    const char *last_words);
+void dispatcher_on_died(struct dispatcher *d, uint32_t place, uint32_t generation, int signo, const char *obituary);
 void dispatcher_on_task_state(struct dispatcher *d, uint32_t place, uint32_t generation, const struct ctl_task_state *s);
 void dispatcher_on_metric_names(struct dispatcher *d, uint32_t place, uint32_t generation,
     const struct ctl_metric_names *m);

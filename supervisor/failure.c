@@ -51,14 +51,12 @@ void failure_from_err(struct job_failure *f, const struct err *cause)
 	f->text = xasprintf("%s: %s", f->name, cause->msg[0] != '\0' ? cause->msg : "the task gave no reason");
 }
 
-void failure_from_lost_tm(struct job_failure *f, const char *tm_id, int signo, const char *sentence,
-    const char *last_words)
+void failure_from_lost_tm(struct job_failure *f, const char *tm_id, int signo, const char *obituary)
 {
 	f->name = NAME_LOST;
 	f->signo = signo;
 	f->text = xasprintf(NAME_LOST ": Connection unexpectedly closed by remote task manager '%s'. "
-	    "This might indicate that the remote task manager was lost.\n\t%s%s%s", tm_id, sentence,
-	    last_words[0] != '\0' ? "\n\tIts last words: " : "", last_words);
+	    "This might indicate that the remote task manager was lost.\n\t%s", tm_id, obituary);
 }
 
 void failure_from_missing_slots(struct job_failure *f, uint32_t n_required, uint32_t n_free)

@@ -28,9 +28,8 @@ void job_failure_fini(struct job_failure *f);
 const char *failure_name(enum err_code code);
 /* A failed task's own cause. */
 void failure_from_err(struct job_failure *f, const struct err *cause);
-/* A TaskManager's end; sentence and last_words (may be "") tell more. */
-void failure_from_lost_tm(struct job_failure *f, const char *tm_id, int signo, const char *sentence,
-    const char *last_words);
+/* A TaskManager's end; its obituary tells more. */
+void failure_from_lost_tm(struct job_failure *f, const char *tm_id, int signo, const char *obituary);
 /* Slots were missing for too long. */
 void failure_from_missing_slots(struct job_failure *f, uint32_t n_required, uint32_t n_free);
 

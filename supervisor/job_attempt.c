@@ -282,8 +282,7 @@ void jm_on_dropped(struct job_master *jm, uint32_t place, uint32_t generation, u
 		jm_happen(jm, EV_GONE);
 }
 
-void jm_on_tm_lost(struct job_master *jm, uint32_t place, uint32_t generation, int signo, const char *sentence,
-    const char *last_words)
+void jm_on_tm_lost(struct job_master *jm, uint32_t place, uint32_t generation, int signo, const char *obituary)
 {
 	struct jm_member *m = find_member(jm, place, generation);
 	struct job_failure f = { .name = NULL };
@@ -298,7 +297,7 @@ void jm_on_tm_lost(struct job_master *jm, uint32_t place, uint32_t generation, i
 		if (t->place != place || t->generation != generation || t->over)
 			continue;
 		if (first == NULL)
-			failure_from_lost_tm(&f, t->tm_id, signo, sentence, last_words);
+			failure_from_lost_tm(&f, t->tm_id, signo, obituary);
 		if (first == NULL || task_state_is_terminal(first->state))
 			first = t;
 		if (!task_state_is_terminal(t->state) && t->state != TASK_CANCELING) {

@@ -100,9 +100,8 @@ void jm_on_slots(struct job_master *jm, struct rm_slot *slots, uint32_t n);
 void jm_on_task_state(struct job_master *jm, uint32_t place, uint32_t generation, const struct ctl_task_state *s);
 void jm_on_metric_names(struct job_master *jm, uint32_t place, uint32_t generation, const struct ctl_metric_names *m);
 void jm_on_dropped(struct job_master *jm, uint32_t place, uint32_t generation, uint64_t attempt);
-/* sentence: the obituary; last_words: its own, "" where there are none. */
-void jm_on_tm_lost(struct job_master *jm, uint32_t place, uint32_t generation, int signo, const char *sentence,
-    const char *last_words);
+/* obituary: one sentence with the signal and its last words. */
+void jm_on_tm_lost(struct job_master *jm, uint32_t place, uint32_t generation, int signo, const char *obituary);
 void jm_on_time(struct job_master *jm);
 /* When jm_on_time is due, monotonic; INT64_MAX: never. Asked after every event, of any job: it depends on neighbours. */
 int64_t jm_deadline_ns(const struct job_master *jm);

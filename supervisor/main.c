@@ -210,9 +210,6 @@ static int start(struct supervisor *s, struct err *e)
 		.stopped = on_stopped, .arg = s };
 	unsigned port;
 
-	s->lock_fd = state_dir_lock(s->conf, e);
-	if (s->lock_fd < 0)
-		return -1;
 	s->loop = loop_create(&callbacks, s, e);
 	if (s->loop == NULL)
 		return -1;
@@ -237,8 +234,6 @@ static void take_apart(struct supervisor *s)
 	rest_destroy(s->rest);
 	cluster_destroy(s->cluster);
 	loop_destroy(s->loop);
-	if (s->lock_fd >= 0)
-		close(s->lock_fd); /* the lock goes with it */
 	free(s->port_file);
 }
 
@@ -247,7 +242,11 @@ static int run(struct supervisor *s)
 	struct err e;
 	int rc;
 
-	if (state_dir_make(s->conf, &e) != 0 || open_log(s, &e) != 0)
+	if (state_dir_make(s->conf, &e) != 0)
+		return fail(&e);
+	/* Before the log: it is the other supervisor's. */
+	s->lock_fd = state_dir_lock(s->conf, &e);
+	if (s->lock_fd < 0 || open_log(s, &e) != 0)
 		return fail(&e);
 	log_info("supervisor.start", KV_STR("version", WEIR_VERSION), KV_STR("conf", s->conf->file),
 	    KV_STR("state_dir", s->conf->storage_dir), KV_INT("taskmanagers", s->conf->taskmanagers),
@@ -264,46 +263,79 @@ static int run(struct supervisor *s)
 	return rc;
 }
 
-int main(int argc, char **argv, char **envp)
+/*
+ * Children get titles of their own, in place of the command line.  The kernel shows such a title alone, so that
+ * `pgrep -f '^taskmanager tm-2$'` finds it, only where the last byte of the area was overwritten; setproctitle
+ * overwrites the end of argv[0], so that has to be the end of all.  Returns copies of the arguments.
+ */
+static char **prepare_titles(int argc, char **argv, char **envp)
 {
-	struct supervisor s = { .lock_fd = -1, .log_fd = -1 };
-	bool check_only = false;
-	struct err e;
-	int opt, rc;
+	char **args = xcalloc((size_t)argc + 1, sizeof(*args));
+	int i;
 
+	for (i = 0; i < argc; i++)
+		args[i] = xstrdup(argv[i]);
+	for (i = 1; i < argc; i++)
+		if (argv[i] == argv[i - 1] + strlen(args[i - 1]) + 1)
+			argv[i][-1] = ' ';
 	setproctitle_init(argc, argv, envp);
-	log_init("jobmanager", LOG_INFO, STDERR_FILENO, -1);
-	s.overrides = xcalloc((size_t)argc + 1, sizeof(*s.overrides));
-	while ((opt = getopt(argc, argv, "c:D:nhV")) != -1) {
+	return args;
+}
+
+static void usage_error(const char *what)
+{
+	fprintf(stderr, "weir-supervisor: %s; -h prints the options\n", what);
+}
+
+/* Returns the exit status, or -1 to go on. */
+static int parse_options(struct supervisor *s, int argc, char **argv, bool *check_only)
+{
+	int opt;
+
+	s->overrides = xcalloc((size_t)argc + 1, sizeof(*s->overrides));
+	while ((opt = getopt(argc, argv, "+:c:D:nhV")) != -1) {
 		switch (opt) {
 		case 'c':
-			s.conf_file = optarg;
+			s->conf_file = optarg;
 			break;
 		case 'D':
-			s.overrides[s.n_overrides++] = optarg;
+			s->overrides[s->n_overrides++] = optarg;
 			break;
 		case 'n':
-			check_only = true;
+			*check_only = true;
 			break;
 		case 'h':
 			usage(stdout);
-			free(s.overrides);
 			return 0;
 		case 'V':
 			printf("weir-supervisor %s\n", WEIR_VERSION);
-			free(s.overrides);
 			return 0;
+		case ':':
+			usage_error(log_fmt("option -%c needs a value", optopt));
+			return 1;
 		default:
-			fprintf(stderr, "weir-supervisor: -h prints the options\n");
-			free(s.overrides);
+			usage_error(log_fmt("there is no option -%c", optopt));
 			return 1;
 		}
 	}
-	if (optind < argc) {
-		fprintf(stderr, "weir-supervisor: unexpected argument \"%s\"; -h prints the options\n", argv[optind]);
-		free(s.overrides);
-		return 1;
-	}
+	if (optind == argc)
+		return -1;
+	usage_error(log_fmt("unexpected argument \"%s\"", argv[optind]));
+	return 1;
+}
+
+int main(int argc, char **argv, char **envp)
+{
+	struct supervisor s = { .lock_fd = -1, .log_fd = -1 };
+	char **args = prepare_titles(argc, argv, envp);
+	bool check_only = false;
+	struct err e;
+	int rc, i;
+
+	log_init("jobmanager", LOG_INFO, STDERR_FILENO, -1);
+	rc = parse_options(&s, argc, args, &check_only);
+	if (rc >= 0)
+		goto out;
 	s.conf = load_conf(&s, &e);
 	if (s.conf == NULL) {
 		rc = fail(&e);
@@ -316,6 +348,12 @@ int main(int argc, char **argv, char **envp)
 	conf_destroy(s.conf);
 	if (s.log_fd >= 0)
 		close(s.log_fd);
+	if (s.lock_fd >= 0)
+		close(s.lock_fd); /* the lock goes with it */
+out:
 	free(s.overrides);
+	for (i = 0; i < argc; i++)
+		free(args[i]);
+	free(args);
 	return rc;
 }

@@ -647,7 +647,7 @@ static void handle(struct ev *e)
 			die(e->place);
 		break;
 	case EVT_DEATH_SEEN:
-		dispatcher_on_died(w.d, e->place, e->generation, 9, "it was killed by SIGKILL", "");
+		dispatcher_on_died(w.d, e->place, e->generation, 9, "it was killed by SIGKILL");
 		e->type = EVT_SPAWN;
 		push(e, chance(800) ? latency() : (int64_t)rnd(2 * NS_PER_S));
 		break;
