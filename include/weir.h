@@ -53,11 +53,13 @@ extern "C" {
 #if defined(__GNUC__)
 #define WEIR_PRINTF(f, a) __attribute__((format(printf, f, a)))
 #define WEIR_UNUSED       __attribute__((unused))
-#define WEIR_EXPORT       __attribute__((visibility("default"), used))
+#define WEIR_VISIBLE      __attribute__((visibility("default"))) /* on a declaration: C++ ignores it later */
+#define WEIR_USED         __attribute__((used))                  /* on a definition: C ignores it before */
 #else
 #define WEIR_PRINTF(f, a)
 #define WEIR_UNUSED
-#define WEIR_EXPORT
+#define WEIR_VISIBLE
+#define WEIR_USED
 #endif
 #ifdef __cplusplus
 #define WEIR_EXTERN extern "C"
@@ -437,8 +439,8 @@ typedef struct weir_job {
 
 #define WEIR_JOB_SYMBOL "weir_job_v1"
 #define WEIR_JOB(main_fn, name, version, params) \
-	WEIR_EXTERN const weir_job weir_job_v1; \
-	WEIR_EXPORT const weir_job weir_job_v1 = { \
+	WEIR_EXTERN WEIR_VISIBLE const weir_job weir_job_v1; \
+	WEIR_USED const weir_job weir_job_v1 = { \
 		WEIR_ABI_MAJOR, WEIR_ABI_MINOR, sizeof(weir_job), (name), (version), (params), (main_fn) }
 
 /* The tables behind the calls below. They only grow at their ends. */

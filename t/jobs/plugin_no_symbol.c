@@ -3,5 +3,5 @@
  */
 #include "weir.h"
 
-extern const int not_a_job;
-WEIR_EXPORT const int not_a_job = 1;
+extern WEIR_VISIBLE const int not_a_job;
+WEIR_USED const int not_a_job = 1;

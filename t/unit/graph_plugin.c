@@ -150,6 +150,9 @@ static void other_jobs(void)
 
 	refused(path, "has no symbol weir_job_v1 (made by WEIR_JOB)", "a shared object that is no job");
 	free(path);
+	path = job_path("plugin_unresolved");
+	refused(path, "undefined symbol: nobody_has_this", "a job that calls what nobody has");
+	free(path);
 	path = job_path("plugin_abi_major");
 	refused(path, "built for ABI 2.0 of weir.h, and this cluster has 1.0", "another major");
 	free(path);
