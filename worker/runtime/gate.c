@@ -70,7 +70,7 @@ static void hand_on_watermark(struct gate *g, int64_t watermark)
 /* After a change at one input. */
 static void update_watermark(struct gate *g)
 {
-	int64_t least = INT64_MAX, most = WEIR_MIN_TIMESTAMP;
+	int64_t least = INT64_MAX, most = WEIR_MIN_TIMESTAMP, most_ended = WEIR_MIN_TIMESTAMP;
 	bool any = false, active = false, alive = false;
 
 	for (uint32_t i = 0; i < g->n_inputs; i++) {
@@ -78,7 +78,9 @@ static void update_watermark(struct gate *g)
 
 		alive = alive || !in->ended;
 		active = active || (!in->idle && !in->ended);
-		if (in->watermark > most)
+		if (in->ended && in->watermark > most_ended)
+			most_ended = in->watermark;
+		if (!in->ended && in->watermark > most)
 			most = in->watermark;
 		if (!counts(g, in))
 			continue;
@@ -92,8 +94,8 @@ static void update_watermark(struct gate *g)
 	}
 	if (any)
 		hand_on_watermark(g, least);
-	else if (!active)
-		hand_on_watermark(g, most); /* nobody is left who could be earlier than the latest */
+	else if (!active) /* all idle: nobody is left who could be earlier than the latest; one may still come back */
+		hand_on_watermark(g, alive ? most : most_ended);
 	if (!active && alive && !g->idle) {
 		g->idle = true;
 		g->head->in.status(&g->head->in, true);

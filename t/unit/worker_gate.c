@@ -1,0 +1,352 @@
+/*
+ * The input gate on rings of the test's own: turn by turn, watermarks and idleness,
+ * fragments, decoding, end of input, and every kind of damage.
+ *
+ * The other side is written element by element before the task starts, so that each test has one right
+ * outcome, told by the operator behind the gate as one line of text.
+ */
+#include "t/unit/worker_fixture.h"
+
+#include "base/log.h"
+#include "worker/runtime/gate.h"
+
+#define MAX_INPUTS 4
+#define RING_SIZE  (64u << 10)
+
+/* What the head was given: "r5" record, "w10" watermark, "i1" idle, "i0" active, "e0" end, "max0" the last watermark. */
+static char heard[4096];
+static uint32_t big_len;
+static bool big_right;
+
+static void hear(const char *what, int64_t v)
+{
+	size_t n = strlen(heard);
+
+	if (n < sizeof(heard) - 32)
+		snprintf(heard + n, sizeof(heard) - n, "%s%" PRId64 " ", what, v);
+}
+
+static void head_record(struct operator *op, const struct record *r)
+{
+	(void)op;
+	if (r->len > 1000) {
+		const uint8_t *p = r->data;
+
+		big_len = r->len;
+		big_right = true;
+		for (uint32_t i = 0; i < r->len; i++)
+			big_right = big_right && p[i] == (uint8_t)(i * 7);
+	}
+	hear("r", r->ts);
+}
+static void head_watermark(struct operator *op, int64_t ts)
+{
+	(void)op;
+	if (ts == WEIR_MAX_TIMESTAMP)
+		hear("max", 0);
+	else
+		hear("w", ts);
+}
+static void head_status(struct operator *op, bool idle)
+{
+	(void)op;
+	hear("i", idle);
+}
+static void head_end(struct operator *op)
+{
+	(void)op;
+	hear("e", 0);
+}
+static const struct operator_type head_type = {
+	.name = "head", .size = sizeof(struct operator), .record = head_record, .watermark = head_watermark,
+	.status = head_status, .end = head_end,
+};
+
+/* A source, which the graph needs; it is never run. */
+static enum source_status no_poll(struct operator *op, int64_t *deadline_ns)
+{
+	(void)op;
+	(void)deadline_ns;
+	return SOURCE_END;
+}
+static const struct operator_type no_source = { .name = "none", .size = sizeof(struct operator), .poll = no_poll };
+
+static const struct operator_type *find(const struct graph_node *n, struct err *e)
+{
+	(void)e;
+	return n->type == NODE_SOURCE ? &no_source : &head_type;
+}
+
+/* ------------------------------------------------------------ the scene */
+
+struct scene {
+	struct fx fx;
+	struct ring_pair *pairs[MAX_INPUTS];
+	struct ring producer[MAX_INPUTS];
+	uint32_t n;
+	struct graph_type type;
+};
+
+static void scene_init(struct scene *s, uint32_t n_inputs, const struct graph_type *type)
+{
+	struct err e = { 0 };
+	uint32_t a, b;
+	struct task *t;
+
+	heard[0] = '\0';
+	big_len = 0;
+	memset(s, 0, sizeof(*s));
+	s->n = n_inputs;
+	fx_init(&s->fx, find, 1, &clock_system);
+	s->fx.env.record_max_size = 200000;
+	a = fx_node(&s->fx, NODE_SOURCE, "none", 1, NULL);
+	b = fx_node(&s->fx, NODE_SINK, "head", 1, NULL);
+	fx_edge(&s->fx, a, b, SHIP_FORWARD);
+	if (!fx_prepare(&s->fx, &e))
+		diag("%s", e.msg);
+	/* the task of the sink, with inputs of ours instead of the exchange's */
+	task_destroy(s->fx.tasks[0]);
+	t = s->fx.tasks[0] = s->fx.tasks[1];
+	s->fx.slot_of[0] = s->fx.slot_of[1];
+	s->fx.n_tasks = 1;
+	gate_destroy(t->gate);
+	t->gate = gate_create(t, chain_head(t->chain), &e);
+	for (uint32_t i = 0; i < n_inputs; i++) {
+		struct ring consumer;
+		char name[32];
+
+		s->pairs[i] = ring_pair_create(RING_SIZE, NULL, NULL, &s->producer[i], &consumer);
+		consumer.id = 10 + i;
+		snprintf(name, sizeof(name), "Maker (%u/%u)", i + 1, n_inputs);
+		gate_add_input(t->gate, &consumer, name, type);
+	}
+}
+
+static void put(struct scene *s, uint32_t input, uint8_t kind, int64_t ts, const void *data, uint32_t len)
+{
+	struct ring *r = &s->producer[input];
+	void *p;
+
+	if (ring_reserve(r, len, &p) != RING_OK) {
+		ok(false, "the test's ring is full");
+		return;
+	}
+	if (len > 0)
+		memcpy(p, data, len);
+	ring_commit(r, kind, 0, ts, len);
+	ring_publish(r);
+}
+
+static void record(struct scene *s, uint32_t input, int64_t ts)
+{
+	int64_t v = ts;
+
+	put(s, input, ELEM_RECORD, ts, &v, sizeof(v));
+}
+static void watermark(struct scene *s, uint32_t input, int64_t ts) { put(s, input, ELEM_WATERMARK, ts, NULL, 0); }
+static void status(struct scene *s, uint32_t input, bool idle) { put(s, input, ELEM_STATUS, idle, NULL, 0); }
+static void end(struct scene *s, uint32_t input) { put(s, input, ELEM_END, 0, NULL, 0); }
+
+/* Run until the task ends by itself; then all is torn down. */
+static void run(struct scene *s, const char *want, const char *cause, const char *what)
+{
+	enum task_state state = cause != NULL ? TASK_FAILED : TASK_FINISHED;
+
+	fx_go(&s->fx);
+	ok(FX_UNTIL(fx_all(&s->fx, state), 10), "%s: %s", what, task_state_name(state));
+	if (cause != NULL)
+		is_str(fx_cause(&s->fx), cause, "%s: the cause", what);
+	else if (fx_cause(&s->fx)[0] != '\0')
+		diag("%s", fx_cause(&s->fx));
+	fx_drop(&s->fx);
+	if (want != NULL)
+		is_str(heard, want, "%s: what the head was given", what);
+	fx_fini(&s->fx);
+	for (uint32_t i = 0; i < s->n; i++)
+		ring_pair_destroy(s->pairs[i]);
+}
+
+/* ---------------------------------------------------------------- tests */
+
+static void test_order_and_end(void)
+{
+	struct scene s;
+
+	scene_init(&s, 1, NULL);
+	record(&s, 0, 1);
+	record(&s, 0, 2);
+	watermark(&s, 0, 2);
+	watermark(&s, 0, 2);
+	record(&s, 0, 3);
+	watermark(&s, 0, WEIR_MAX_TIMESTAMP);
+	end(&s, 0);
+	run(&s, "r1 r2 w2 r3 max0 e0 ", NULL, "one input");
+
+	scene_init(&s, 2, NULL);
+	for (int i = 0; i < 3; i++)
+		record(&s, 0, i);
+	for (int i = 100; i < 103; i++)
+		record(&s, 1, i);
+	end(&s, 0);
+	end(&s, 1);
+	run(&s, "r0 r1 r2 r100 r101 r102 e0 ", NULL, "two inputs");
+}
+
+static void test_watermarks(void)
+{
+	struct scene s;
+
+	scene_init(&s, 2, NULL);
+	watermark(&s, 0, 10);
+	watermark(&s, 0, 20);
+	watermark(&s, 1, 5);
+	watermark(&s, 1, 15);
+	watermark(&s, 1, 30);
+	watermark(&s, 0, WEIR_MAX_TIMESTAMP);
+	end(&s, 0);
+	watermark(&s, 1, WEIR_MAX_TIMESTAMP);
+	end(&s, 1);
+	/* input 0 is read first, whole: its end leaves input 1 alone */
+	run(&s, "w5 w15 w30 max0 e0 ", NULL, "the minimum of two");
+
+	scene_init(&s, 2, NULL);
+	watermark(&s, 0, 10);
+	status(&s, 0, true);
+	watermark(&s, 1, 50);
+	record(&s, 1, 51);
+	end(&s, 0);
+	end(&s, 1);
+	run(&s, "w50 r51 e0 ", NULL, "an idle input does not hold it back");
+
+	scene_init(&s, 2, NULL);
+	watermark(&s, 0, 10);
+	status(&s, 0, true);
+	end(&s, 0);
+	watermark(&s, 1, 20);
+	status(&s, 1, true);
+	status(&s, 1, false);
+	watermark(&s, 1, 30);
+	end(&s, 1);
+	run(&s, "w20 i1 i0 w30 e0 ", NULL, "the whole gate is idle, then active");
+
+	scene_init(&s, 2, NULL);
+	watermark(&s, 0, WEIR_MAX_TIMESTAMP);
+	end(&s, 0);
+	watermark(&s, 1, 20);
+	status(&s, 1, true);
+	status(&s, 1, false);
+	record(&s, 1, 21);
+	watermark(&s, 1, 30);
+	end(&s, 1);
+	run(&s, "w20 i1 i0 r21 w30 max0 e0 ", NULL, "an input that has ended does not speak for an idle one");
+
+	scene_init(&s, 1, NULL);
+	status(&s, 0, true);
+	watermark(&s, 0, 7);
+	status(&s, 0, false);
+	record(&s, 0, 8);
+	end(&s, 0);
+	run(&s, "i1 w7 i0 r8 e0 ", NULL, "one idle input");
+}
+
+static void test_fragments(void)
+{
+	struct scene s;
+	uint8_t *big = xmalloc(50000);
+
+	for (uint32_t i = 0; i < 50000; i++)
+		big[i] = (uint8_t)(i * 7);
+	scene_init(&s, 1, NULL);
+	record(&s, 0, 1);
+	for (uint32_t off = 0; off < 50000; off += 10000)
+		put(&s, 0, ELEM_RECORD | (off < 40000 ? ELEM_MORE : 0), 2, big + off, 10000);
+	record(&s, 0, 3);
+	end(&s, 0);
+	run(&s, "r1 r2 r3 e0 ", NULL, "fragments");
+	is_int(big_len, 50000, "fragments: the whole record");
+	ok(big_right, "fragments: every byte in its place");
+
+	scene_init(&s, 1, NULL);
+	put(&s, 0, ELEM_RECORD | ELEM_MORE, 2, big, 8);
+	watermark(&s, 0, 3);
+	run(&s, "", "ring 10 from Maker (1/1) is damaged: a record's fragments end without the last one",
+	    "fragments that break off");
+
+	scene_init(&s, 1, NULL);
+	s.fx.env.record_max_size = 20000;
+	for (int i = 0; i < 3; i++)
+		put(&s, 0, ELEM_RECORD | ELEM_MORE, 2, big, 10000);
+	run(&s, "", "ring 10 from Maker (1/1) is damaged: the fragments of a record are longer than "
+	    "taskmanager.record.max-size", "fragments without end");
+	free(big);
+}
+
+static int64_t doubled(const void *buf, uint32_t len, void *v, uint32_t cap)
+{
+	if (len == 1)
+		return -1;
+	if (cap >= len * 2) {
+		for (uint32_t i = 0; i < 2 * len; i++)
+			((uint8_t *)v)[i] = (uint8_t)(i * 7);
+	}
+	(void)buf;
+	return (int64_t)len * 2;
+}
+static const weir_type doubling = { sizeof(weir_type), "doubling", 0, 1, NULL, doubled };
+
+static void test_decoding(void)
+{
+	struct graph_type type = { .name = xstrdup("doubling"), .code = &doubling };
+	struct graph_type row = { .name = xstrdup("fx_row"), .size = sizeof(fx_row), .code = &fx_row_weir_type };
+	struct scene s;
+	uint8_t bytes[3000] = { 0 };
+
+	scene_init(&s, 1, &type);
+	put(&s, 0, ELEM_RECORD, 1, bytes, 100);
+	put(&s, 0, ELEM_RECORD, 2, bytes, 3000); /* more than the buffer at first has */
+	end(&s, 0);
+	run(&s, "r1 r2 e0 ", NULL, "decoding");
+	is_int(big_len, 6000, "decoding: into a buffer that grows");
+	ok(big_right, "decoding: the deserializer's bytes");
+
+	scene_init(&s, 1, &type);
+	put(&s, 0, ELEM_RECORD, 1, bytes, 1);
+	run(&s, "", "ring 10 from Maker (1/1): the deserializer of type doubling refused a record of 1 bytes (returned -1)",
+	    "a refusing deserializer");
+
+	scene_init(&s, 1, &row);
+	put(&s, 0, ELEM_RECORD, 1, bytes, 8);
+	run(&s, "", "ring 10 from Maker (1/1): a record of 8 bytes where type fx_row has 16", "a record that is too short");
+	free(type.name);
+	free(row.name);
+}
+
+static void test_damage(void)
+{
+	struct scene s;
+
+	scene_init(&s, 2, NULL);
+	record(&s, 0, 1);
+	atomic_store(&s.producer[1].prod->head, (uint64_t)12345);
+	run(&s, "r1 ", "ring 11 from Maker (2/2) is damaged: its head is not a multiple of 8", "a wild head");
+
+	scene_init(&s, 2, NULL);
+	end(&s, 0);
+	record(&s, 0, 1);
+	run(&s, "", "ring 10 from Maker (1/2) is damaged: an element follows the end of input", "an element after the end");
+
+	scene_init(&s, 1, NULL);
+	watermark(&s, 0, 10);
+	watermark(&s, 0, 9);
+	run(&s, "w10 ", "ring 10 from Maker (1/1) is damaged: its watermark fell", "a falling watermark");
+}
+
+int main(void)
+{
+	test_order_and_end();
+	test_watermarks();
+	test_fragments();
+	test_decoding();
+	test_damage();
+	return tap_done();
+}
