@@ -561,7 +561,10 @@ WEIR_CALL_ weir_stream *weir_map(weir_stream *s, const weir_function *fn) { retu
 WEIR_CALL_ weir_stream *weir_filter(weir_stream *s, const weir_function *fn) { return weir_transform(s, fn, NULL, 0); }
 WEIR_CALL_ weir_stream *weir_flat_map(weir_stream *s, const weir_function *fn) { return weir_transform(s, fn, NULL, 0); }
 WEIR_CALL_ weir_stream *weir_key_by(weir_stream *s, const weir_function *selector) { return s->api->key_by(s, selector); }
-WEIR_CALL_ weir_stream *weir_window_by(weir_stream *s, weir_assigner assigner) { return s->api->window(s, &assigner); }
+WEIR_CALL_ weir_stream *weir_window_by(weir_stream *s, weir_assigner assigner)
+{
+	return s->api->window(s, &assigner); /* cppcheck-suppress returnDanglingLifetime ; the call copies it */
+}
 /* aggregate(agg) or, with window_fn, aggregate(agg, processWindowFunction). */
 WEIR_CALL_ weir_stream *weir_aggregate(weir_stream *s, const weir_function *agg, const weir_function *window_fn)
 {
@@ -569,7 +572,11 @@ WEIR_CALL_ weir_stream *weir_aggregate(weir_stream *s, const weir_function *agg,
 }
 /* Redistribute round robin. */
 WEIR_CALL_ weir_stream *weir_rebalance(weir_stream *s) { return s->api->partition(s, "REBALANCE"); }
-WEIR_CALL_ weir_stream *weir_with_watermarks(weir_stream *s, weir_watermark_strategy w) { return s->api->watermarks(s, &w); }
+/* Right behind a source: made in the source, from the watermark of each split. Elsewhere an operator of its own. */
+WEIR_CALL_ weir_stream *weir_with_watermarks(weir_stream *s, weir_watermark_strategy w)
+{
+	return s->api->watermarks(s, &w); /* cppcheck-suppress returnDanglingLifetime ; the call copies it */
+}
 WEIR_CALL_ weir_stream *weir_sink(weir_stream *s, const char *connector, const weir_function *serializer)
 {
 	return s->api->sink(s, connector, serializer);
