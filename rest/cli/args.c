@@ -106,7 +106,7 @@ static const struct cli_option *find_option(const struct cli_args *a, const char
 }
 
 /* A word that is no option. Returns whether options may follow. */
-static bool take_operand(struct cli_args *a, int argc, char *const *argv, int i)
+static bool take_operand(struct cli_args *a, int argc, const char *const *argv, int i)
 {
 	if (a->action == CLI_RUN) {
 		a->jar = argv[i];
@@ -119,7 +119,7 @@ static bool take_operand(struct cli_args *a, int argc, char *const *argv, int i)
 	return true;
 }
 
-int cli_args_parse(struct cli_args *a, enum cli_action action, int argc, char *const *argv, struct err *e)
+int cli_args_parse(struct cli_args *a, enum cli_action action, int argc, const char *const *argv, struct err *e)
 {
 	memset(a, 0, sizeof(*a));
 	a->action = action;

@@ -25,14 +25,15 @@ struct cli_args {
 	const char *jar;                /* run: the file, NULL: missing */
 	const char *job;                /* cancel: as given, NULL: missing */
 	unsigned n_program_args;
-	char *const *program_args;
+	const char *const *program_args;
 };
 
 /* False: name is none of the actions. */
 bool cli_action_find(const char *name, enum cli_action *action);
 /* argv behind the action's name. Options end at the first word of run that is none. Returns 0, or -1 with
  * what is wrong. */
-int cli_args_parse(struct cli_args *a, enum cli_action action, int argc, char *const *argv, struct err *e);
+int cli_args_parse(struct cli_args *a, enum cli_action action, int argc, const char *const *argv,
+    struct err *e);
 /* The job of `cancel`. */
 int cli_args_job(const struct cli_args *a, struct id128 *id, struct err *e);
 

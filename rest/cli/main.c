@@ -62,7 +62,7 @@ int main(int argc, char **argv)
 		run_program(argv[1], argv + 1);
 		return fail_action(argv[1]);
 	}
-	if (cli_args_parse(&a, action, argc - 2, argv + 2, &e) != 0)
+	if (cli_args_parse(&a, action, argc - 2, (const char *const *)argv + 2, &e) != 0)
 		return cli_fail_usage(stdout, e.msg);
 	if (a.help) {
 		cli_print_action_help(stdout, action);
