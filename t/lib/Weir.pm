@@ -15,9 +15,11 @@ use File::Temp qw(tempdir);
 use HTTP::Tiny;
 use JSON::PP;
 use POSIX ();
+use Scalar::Util qw(weaken);
 use Test::More ();
 use Time::HiRes qw(sleep time);
 
+my %live;
 our @EXPORT_OK = qw(wait_until top build windows_of);
 
 sub top { return abs_path(__FILE__) =~ s{/t/lib/Weir\.pm$}{}r }
@@ -41,10 +43,13 @@ sub start {
 	my ($class, %opt) = @_;
 	my $dir = $opt{dir} // tempdir('weir-test-XXXXXX', TMPDIR => 1);
 	my $self = bless { dir => $dir, owner => $$, conf => { %{ $opt{conf} // {} } }, args => $opt{args} // [] }, $class;
+	weaken($live{$dir} = $self);
 	$self->write_conf;
 	$self->launch;
 	return $self;
 }
+# Before the globals go: a test that died still leaves no process.
+END { my $rc = $?; $_ && $_->finish for values %live; $? = $rc }
 
 sub write_conf {
 	my ($self) = @_;
@@ -198,10 +203,12 @@ sub stop {
 	return $rc & 127 ? 128 + ($rc & 127) : $rc >> 8;
 }
 
-sub DESTROY {
+sub DESTROY { $_[0]->finish }
+sub finish {
 	my ($self) = @_;
 	local ($?, $@, $!);
-	return if $$ != $self->{owner};
+	return if $$ != $self->{owner} || $self->{finished}++;
+	delete $live{ $self->{dir} };
 	$self->stop;
 	if (Test::More->builder->is_passing) {
 		remove_tree($self->{dir});
