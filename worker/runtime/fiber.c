@@ -1,8 +1,8 @@
 /*
  * Switching stacks.  On x86-64 and aarch64 with a few instructions: what the calling
  * convention lets a function change is saved by the compiler at the call, so only
- * callee-saved registers and the floating-point control words change hands.  Elsewhere
- * swapcontext does it, with a system call for the signal mask.
+ * callee-saved registers and the floating-point control words change hands.  Elsewhere (and
+ * with -DFIBER_UCONTEXT) swapcontext does it, with a system call for the signal mask.
  */
 #include "worker/runtime/fiber.h"
 
@@ -33,7 +33,7 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
-#if defined(__x86_64__) || defined(__aarch64__)
+#if (defined(__x86_64__) || defined(__aarch64__)) && !defined(FIBER_UCONTEXT)
 #define FIBER_ASM 1
 #else
 #include <ucontext.h>
@@ -70,7 +70,7 @@ void fiber_start_asm(void) __attribute__((visibility("hidden")));
 #endif
 void fiber_main(struct fiber *f) __attribute__((noreturn, visibility("hidden"), used));
 
-#if defined(__x86_64__)
+#if defined(FIBER_ASM) && defined(__x86_64__)
 __asm__(
     ".text\n"
     ".p2align 4\n"
@@ -141,7 +141,7 @@ static void first_frame(struct frame *fr, struct fiber *f)
 	};
 }
 #define FRAME_END_GAP 8 /* makes the stack 16-byte aligned when ip has been popped */
-#elif defined(__aarch64__)
+#elif defined(FIBER_ASM) && defined(__aarch64__)
 __asm__(
     ".text\n"
     ".p2align 4\n"
