@@ -19,7 +19,8 @@ static const struct body_shape {
 } shapes[BODY_N_KINDS] = {
 	[BODY_EMPTY] = { "EmptyRequestBody", { { NULL, 0 } } },
 	[BODY_FILE] = { "EmptyRequestBody", { { NULL, 0 } } },
-	[BODY_JAR_RUN] = { "JarRunRequestBody", {
+	[BODY_JAR_RUN] = { "JarRunRequestBody",
+	    {
 		{ "entryClass", FIELD_STR },
 		{ "programArgs", FIELD_STR },
 		{ "programArgsList", FIELD_STRS },
@@ -28,7 +29,7 @@ static const struct body_shape {
 		{ "allowNonRestoredState", FIELD_BOOL },
 		{ "savepointPath", FIELD_STR },
 		{ NULL, 0 },
-	} },
+	    } },
 };
 
 const char *body_kind_name(enum body_kind kind)

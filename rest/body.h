@@ -12,8 +12,8 @@
 #include <cjson/cJSON.h>
 
 enum body_kind {
-	BODY_EMPTY,   /* nothing, or {} */
-	BODY_FILE,    /* one file of a multipart body */
+	BODY_EMPTY, /* nothing, or {} */
+	BODY_FILE,  /* one file of a multipart body */
 	BODY_JAR_RUN,
 	BODY_N_KINDS
 };

@@ -47,7 +47,8 @@ void rest_fail_internal(struct rest_call *c, const char *fmt, ...)
 	va_end(ap);
 	json_str(errors, NULL, "Internal server error.");
 	json_str(errors, NULL,
-	    gw_printf(c->arena, "<Exception on server side:\n%s\n\nEnd of exception on server side>", sentence));
+	    gw_printf(c->arena, "<Exception on server side:\n%s\n\nEnd of exception on server side>",
+		sentence));
 	rest_reply(c, 500, answer);
 }
 
@@ -95,15 +96,19 @@ bool rest_param_id(struct rest_call *c, const char *name, struct id128 *id)
 	snprintf(hex, sizeof(hex), "%s", value);
 	if (id_parse(id, hex) == 0)
 		return true;
-	rest_fail(c, 400, REST_HANDLER_EXCEPTION, "Bad request, could not parse parameters: "
-	    "Cannot resolve path parameter (%s) from value \"%s\".", name, value);
+	rest_fail(c, 400, REST_HANDLER_EXCEPTION,
+	    "Bad request, could not parse parameters: "
+	    "Cannot resolve path parameter (%s) from value \"%s\".",
+	    name, value);
 	return false;
 }
 
 void rest_fail_query(struct rest_call *c, const char *name, const char *value)
 {
-	rest_fail(c, 400, REST_HANDLER_EXCEPTION, "Bad request, could not parse parameters: "
-	    "Cannot resolve query parameter (%s) from value \"%s\".", name, value);
+	rest_fail(c, 400, REST_HANDLER_EXCEPTION,
+	    "Bad request, could not parse parameters: "
+	    "Cannot resolve query parameter (%s) from value \"%s\".",
+	    name, value);
 }
 
 bool rest_query_int(struct rest_call *c, const char *name, int64_t min, int64_t max, int64_t *value)

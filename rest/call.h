@@ -21,15 +21,15 @@ struct route;
 
 struct rest_call {
 	struct gateway *gateway;
-	struct gw_arena *arena;    /* lives as long as the call */
+	struct gw_arena *arena; /* lives as long as the call */
 	const struct route *route;
 	struct url url;
 	const char *params[CALL_MAX_PARAMS]; /* in the order of the pattern */
-	cJSON *body;               /* an object; of the route's kind */
-	struct upload *upload;     /* a FILE's, whole; NULL: the body was not multipart */
-	const char *address;       /* "http://host:port" by which the client reaches us */
+	cJSON *body;                         /* an object; of the route's kind */
+	struct upload *upload;               /* a FILE's, whole; NULL: the body was not multipart */
+	const char *address;                 /* "http://host:port" by which the client reaches us */
 	/* The transport's. */
-	struct http_request *req;  /* NULL: answered, or the client is gone */
+	struct http_request *req; /* NULL: answered, or the client is gone */
 	char *text;
 	size_t text_len, text_cap;
 	unsigned refs;
@@ -39,7 +39,7 @@ typedef void rest_handler_fn(struct rest_call *c);
 
 /* Java's class names, which begin every error's first line. */
 #define REST_HANDLER_EXCEPTION "org.apache.flink.runtime.rest.handler.RestHandlerException"
-#define NOT_FOUND_EXCEPTION "org.apache.flink.runtime.rest.NotFoundException"
+#define NOT_FOUND_EXCEPTION    "org.apache.flink.runtime.rest.NotFoundException"
 
 /* Takes ownership of answer. */
 void rest_reply(struct rest_call *c, int status, cJSON *answer);

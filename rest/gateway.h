@@ -18,8 +18,17 @@
 
 /* Flink's JobStatus. */
 enum job_state {
-	JOB_INITIALIZING, JOB_CREATED, JOB_RUNNING, JOB_FAILING, JOB_FAILED, JOB_CANCELLING,
-	JOB_CANCELED, JOB_FINISHED, JOB_RESTARTING, JOB_SUSPENDED, JOB_RECONCILING,
+	JOB_INITIALIZING,
+	JOB_CREATED,
+	JOB_RUNNING,
+	JOB_FAILING,
+	JOB_FAILED,
+	JOB_CANCELLING,
+	JOB_CANCELED,
+	JOB_FINISHED,
+	JOB_RESTARTING,
+	JOB_SUSPENDED,
+	JOB_RECONCILING,
 	JOB_N_STATES
 };
 const char *job_state_name(enum job_state s);
@@ -27,11 +36,19 @@ bool job_state_is_terminal(enum job_state s); /* FINISHED, CANCELED, FAILED */
 
 /* Task states by index of worker/control.h's enum task_state, counted or stamped. */
 enum gw_task_state {
-	GW_TASK_CREATED, GW_TASK_SCHEDULED, GW_TASK_DEPLOYING, GW_TASK_INITIALIZING, GW_TASK_RUNNING,
-	GW_TASK_FINISHED, GW_TASK_CANCELING, GW_TASK_CANCELED, GW_TASK_FAILED, GW_TASK_RECONCILING,
+	GW_TASK_CREATED,
+	GW_TASK_SCHEDULED,
+	GW_TASK_DEPLOYING,
+	GW_TASK_INITIALIZING,
+	GW_TASK_RUNNING,
+	GW_TASK_FINISHED,
+	GW_TASK_CANCELING,
+	GW_TASK_CANCELED,
+	GW_TASK_FAILED,
+	GW_TASK_RECONCILING,
 	GW_N_TASK_STATES
 };
-bool gw_task_state_is_terminal(unsigned state); /* FINISHED, CANCELED, FAILED */
+bool gw_task_state_is_terminal(unsigned state);                 /* FINISHED, CANCELED, FAILED */
 extern const char *const gw_task_state_names[GW_N_TASK_STATES]; /* "CREATED", "SCHEDULED", ... */
 
 /* Memory of one request's views; freed as a whole. */
@@ -44,7 +61,8 @@ char *gw_printf(struct gw_arena *a, const char *fmt, ...) __attribute__((format(
 
 struct gw_overview {
 	unsigned taskmanagers, slots_total, slots_available;
-	unsigned jobs_running, jobs_finished, jobs_cancelled, jobs_failed; /* RESTARTING and the like count as running */
+	unsigned jobs_running, jobs_finished, jobs_cancelled,
+	    jobs_failed; /* RESTARTING and the like count as running */
 };
 
 struct gw_io {
@@ -58,7 +76,7 @@ struct gw_subtask {
 	unsigned state;   /* task state */
 	unsigned attempt; /* 0-based */
 	struct id128 execution;
-	const char *host, *tm_id; /* "(unassigned)" both where there is none */
+	const char *host, *tm_id;           /* "(unassigned)" both where there is none */
 	int64_t since_ms[GW_N_TASK_STATES]; /* when it entered each state, 0: never */
 	struct gw_io io;
 };
@@ -73,13 +91,13 @@ struct gw_vertex {
 	struct gw_input {
 		struct id128 from;
 		const char *ship; /* "HASH" */
-	} *inputs;
+	} * inputs;
 	bool is_source, is_sink;
 };
 
 struct gw_exception {
-	const char *name;      /* class-like name */
-	const char *text;      /* "name: sentence" and what else is known */
+	const char *name; /* class-like name */
+	const char *text; /* "name: sentence" and what else is known */
 	int64_t timestamp_ms;
 	const char *task_name; /* "ClickEvent Counter (2/2) - execution #0", NULL: global */
 	const char *location;  /* NULL: unassigned */
@@ -95,7 +113,8 @@ struct gw_job {
 	unsigned parallelism_default;
 	unsigned n_vertices; /* 0 before the plan is known */
 	struct gw_vertex *vertices;
-	int64_t num_restarts, last_restart_ms /* length of the last restart */, down_since_ms /* 0: up */, running_since_ms;
+	int64_t num_restarts, last_restart_ms /* length of the last restart */, down_since_ms /* 0: up */,
+	    running_since_ms;
 	/* failures, newest first; the first is the root exception */
 	unsigned n_exceptions;
 	struct gw_exception *exceptions;
@@ -107,7 +126,7 @@ struct gw_job {
 };
 
 struct gw_taskmanager {
-	const char *id;   /* 127.0.0.1:<pid>-<6 hex> */
+	const char *id; /* 127.0.0.1:<pid>-<6 hex> */
 	const char *path;
 	unsigned place, pid, generation;
 	int64_t last_heartbeat_ms;
@@ -118,7 +137,7 @@ struct gw_taskmanager {
 };
 
 struct gw_jar {
-	const char *id;   /* <uuid>_<name> */
+	const char *id; /* <uuid>_<name> */
 	const char *name;
 	int64_t uploaded_ms;
 	const char *entry; /* the job's name in the shared object, NULL: not known */
@@ -144,7 +163,8 @@ unsigned gw_jars(struct gateway *g, struct gw_arena *a, struct gw_jar **jars);
 /* Actions. `done` is called exactly once, from the loop, maybe before the call returns. */
 typedef void gw_done_fn(void *arg, const struct err *e /* NULL: success */, const char *text);
 
-/* Take an uploaded file (a temporary path inside gw_upload_dir, which the cluster now owns) under the label `name`. text: the stored path. */
+/* Take an uploaded file (a temporary path inside gw_upload_dir, which the cluster now owns) under
+ * the label `name`. text: the stored path. */
 void gw_jar_add(struct gateway *g, const char *temp_path, const char *name, gw_done_fn *done, void *arg);
 void gw_jar_delete(struct gateway *g, const char *jar_id, gw_done_fn *done, void *arg);
 const char *gw_upload_dir(struct gateway *g); /* exists; ".../flink-web-upload" */
@@ -153,7 +173,7 @@ struct gw_run {
 	const char *jar_id;
 	unsigned n_args;
 	const char **args;
-	unsigned parallelism; /* 0: not given */
+	unsigned parallelism;       /* 0: not given */
 	const struct id128 *job_id; /* NULL: a fresh one */
 	const char *savepoint_path; /* NULL: none */
 	bool allow_non_restored;
@@ -171,7 +191,8 @@ int64_t gw_now_ms(struct gateway *g);
 struct rest_server;
 struct event_base;
 /* Binds to conf rest.bind-address and rest.port. *port: what it listens on. */
-struct rest_server *rest_create(struct event_base *base, struct gateway *g, int priority, unsigned *port, struct err *e);
+struct rest_server *rest_create(struct event_base *base, struct gateway *g, int priority, unsigned *port,
+    struct err *e);
 void rest_destroy(struct rest_server *r);
 
 #endif

@@ -9,15 +9,32 @@
 #include "base/mem.h"
 
 const char *const gw_task_state_names[GW_N_TASK_STATES] = {
-	"CREATED", "SCHEDULED", "DEPLOYING", "INITIALIZING", "RUNNING", "FINISHED", "CANCELING", "CANCELED",
-	"FAILED", "RECONCILING",
+	"CREATED",
+	"SCHEDULED",
+	"DEPLOYING",
+	"INITIALIZING",
+	"RUNNING",
+	"FINISHED",
+	"CANCELING",
+	"CANCELED",
+	"FAILED",
+	"RECONCILING",
 };
 
 const char *job_state_name(enum job_state s)
 {
 	static const char *const names[JOB_N_STATES] = {
-		"INITIALIZING", "CREATED", "RUNNING", "FAILING", "FAILED", "CANCELLING", "CANCELED", "FINISHED",
-		"RESTARTING", "SUSPENDED", "RECONCILING",
+		"INITIALIZING",
+		"CREATED",
+		"RUNNING",
+		"FAILING",
+		"FAILED",
+		"CANCELLING",
+		"CANCELED",
+		"FINISHED",
+		"RESTARTING",
+		"SUSPENDED",
+		"RECONCILING",
 	};
 
 	return (unsigned)s < JOB_N_STATES ? names[s] : "UNKNOWN";
@@ -34,7 +51,7 @@ bool gw_task_state_is_terminal(unsigned state)
 }
 
 #define BLOCK_SIZE 8192
-#define ALIGN sizeof(max_align_t)
+#define ALIGN      sizeof(max_align_t)
 
 struct block {
 	struct block *next;

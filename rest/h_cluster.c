@@ -32,7 +32,8 @@ void h_config(struct rest_call *c)
 
 	localtime_r(&now, &tm);
 	json_i64(o, "refresh-interval", conf->web_refresh_interval_ms);
-	json_str(o, "timezone-name", strcmp(tm.tm_zone, "UTC") == 0 ? "Coordinated Universal Time" : tm.tm_zone);
+	json_str(o, "timezone-name",
+	    strcmp(tm.tm_zone, "UTC") == 0 ? "Coordinated Universal Time" : tm.tm_zone);
 	json_i64(o, "timezone-offset", (int64_t)tm.tm_gmtoff * 1000);
 	json_str(o, "flink-version", API_VERSION);
 	json_str(o, "flink-revision", OWN_VERSION);

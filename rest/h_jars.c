@@ -68,8 +68,8 @@ static void on_deleted(void *arg, const struct err *e, const char *text)
 	if (e == NULL)
 		rest_reply(c, 200, json_object(NULL, NULL));
 	else if (e->code == ERR_NOT_FOUND)
-		rest_fail(c, 400, REST_HANDLER_EXCEPTION, "File %s does not exist in %s.", rest_param(c, "jarid"),
-		    gw_upload_dir(c->gateway));
+		rest_fail(c, 400, REST_HANDLER_EXCEPTION, "File %s does not exist in %s.",
+		    rest_param(c, "jarid"), gw_upload_dir(c->gateway));
 	else
 		rest_fail_err(c, e);
 	rest_call_release(c);
@@ -93,8 +93,10 @@ static const char *text_of(const struct rest_call *c, const char *field, const c
 
 static void fail_execute(struct rest_call *c, const char *sentence)
 {
-	rest_fail(c, 400, REST_HANDLER_EXCEPTION, "Could not execute application.\n"
-	    "Caused by: org.apache.flink.client.program.ProgramInvocationException: %s", sentence);
+	rest_fail(c, 400, REST_HANDLER_EXCEPTION,
+	    "Could not execute application.\n"
+	    "Caused by: org.apache.flink.client.program.ProgramInvocationException: %s",
+	    sentence);
 }
 
 static void args_of_list(struct rest_call *c, const cJSON *list, struct gw_run *run)
@@ -116,7 +118,8 @@ static bool get_args(struct rest_call *c, struct gw_run *run)
 	struct err e;
 
 	if (text != NULL && (list != NULL || query_list != NULL)) {
-		rest_fail(c, 400, REST_HANDLER_EXCEPTION, "Confusing request: programArgs and programArgsList are "
+		rest_fail(c, 400, REST_HANDLER_EXCEPTION,
+		    "Confusing request: programArgs and programArgsList are "
 		    "specified, please, use only programArgsList");
 		return false;
 	}
@@ -143,8 +146,8 @@ static bool get_parallelism(struct rest_call *c, struct gw_run *run)
 			return true;
 	}
 	if (n < 1 || n > PARALLELISM_MAX) {
-		fail_execute(c, gw_printf(c->arena, "parallelism %lld is not in 1..%d", (long long)n,
-		    PARALLELISM_MAX));
+		fail_execute(c,
+		    gw_printf(c->arena, "parallelism %lld is not in 1..%d", (long long)n, PARALLELISM_MAX));
 		return false;
 	}
 	run->parallelism = (unsigned)n;
@@ -177,7 +180,8 @@ static void on_running(void *arg, const struct err *e, const char *text)
 		json_str(o, "jobid", text);
 		rest_reply(c, 200, o);
 	} else if (e->code == ERR_NOT_FOUND) {
-		rest_fail_internal(c, "java.util.concurrent.CompletionException: %s: Jar file %s/%s does not exist",
+		rest_fail_internal(c,
+		    "java.util.concurrent.CompletionException: %s: Jar file %s/%s does not exist",
 		    REST_HANDLER_EXCEPTION, gw_upload_dir(c->gateway), rest_param(c, "jarid"));
 	} else if (err_http_status(e->code) == 400) {
 		fail_execute(c, e->msg);

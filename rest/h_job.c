@@ -69,9 +69,9 @@ static void json_vertex(cJSON *to, const struct gw_vertex *v, int64_t now_ms)
 
 static void json_job_timestamps(cJSON *to, const struct gw_job *job)
 {
-	static const enum job_state order[JOB_N_STATES] = { JOB_CANCELED, JOB_CREATED, JOB_CANCELLING, JOB_RUNNING,
-		JOB_FAILED, JOB_FINISHED, JOB_RECONCILING, JOB_FAILING, JOB_SUSPENDED, JOB_INITIALIZING,
-		JOB_RESTARTING };
+	static const enum job_state order[JOB_N_STATES] = { JOB_CANCELED, JOB_CREATED, JOB_CANCELLING,
+		JOB_RUNNING, JOB_FAILED, JOB_FINISHED, JOB_RECONCILING, JOB_FAILING, JOB_SUSPENDED,
+		JOB_INITIALIZING, JOB_RESTARTING };
 	cJSON *o = json_object(to, "timestamps");
 
 	for (unsigned i = 0; i < JOB_N_STATES; i++)

@@ -28,11 +28,16 @@ static void json_overview_tasks(cJSON *to, const struct gw_job *job)
 		const char *name;
 		enum gw_task_state state;
 	} keys[] = {
-		{ "created", GW_TASK_CREATED }, { "scheduled", GW_TASK_SCHEDULED },
-		{ "deploying", GW_TASK_DEPLOYING }, { "running", GW_TASK_RUNNING },
-		{ "finished", GW_TASK_FINISHED }, { "canceling", GW_TASK_CANCELING },
-		{ "canceled", GW_TASK_CANCELED }, { "failed", GW_TASK_FAILED },
-		{ "reconciling", GW_TASK_RECONCILING }, { "initializing", GW_TASK_INITIALIZING },
+		{ "created", GW_TASK_CREATED },
+		{ "scheduled", GW_TASK_SCHEDULED },
+		{ "deploying", GW_TASK_DEPLOYING },
+		{ "running", GW_TASK_RUNNING },
+		{ "finished", GW_TASK_FINISHED },
+		{ "canceling", GW_TASK_CANCELING },
+		{ "canceled", GW_TASK_CANCELED },
+		{ "failed", GW_TASK_FAILED },
+		{ "reconciling", GW_TASK_RECONCILING },
+		{ "initializing", GW_TASK_INITIALIZING },
 	};
 	cJSON *o = json_object(to, "tasks");
 	unsigned counts[GW_N_TASK_STATES] = { 0 }, total = 0;
@@ -81,9 +86,11 @@ static void on_cancelled(void *arg, const struct err *e, const char *text)
 	if (e == NULL)
 		rest_reply(c, 202, json_object(NULL, NULL));
 	else if (e->code == ERR_NOT_FOUND)
-		rest_fail(c, 404, REST_HANDLER_EXCEPTION, "Job could not be found.\n"
+		rest_fail(c, 404, REST_HANDLER_EXCEPTION,
+		    "Job could not be found.\n"
 		    "Caused by: org.apache.flink.runtime.messages.FlinkJobNotFoundException: "
-		    "Could not find Flink job (%.32s)", rest_param(c, "jobid"));
+		    "Could not find Flink job (%.32s)",
+		    rest_param(c, "jobid"));
 	else
 		rest_fail_err(c, e);
 	rest_call_release(c);
@@ -97,7 +104,8 @@ void h_job_cancel(struct rest_call *c)
 	if (!rest_param_id(c, "jobid", &id))
 		return;
 	if (mode != NULL && strcasecmp(mode, "stop") == 0) {
-		rest_fail(c, 308, REST_HANDLER_EXCEPTION, "The termination mode \"stop\" has been removed. "
+		rest_fail(c, 308, REST_HANDLER_EXCEPTION,
+		    "The termination mode \"stop\" has been removed. "
 		    "For an ungraceful shutdown, please use \"cancel\" instead. "
 		    "For a graceful shutdown, please use \"jobs/:jobId/stop\" instead.");
 		return;
@@ -185,8 +193,10 @@ void h_job_execution_result(struct rest_call *c)
 		return;
 	job = gw_job(c->gateway, c->arena, &id);
 	if (job == NULL) {
-		rest_fail(c, 404, REST_HANDLER_EXCEPTION, "org.apache.flink.runtime.messages.FlinkJobNotFoundException: "
-		    "Could not find Flink job (%s)", id_hex(&id, hex));
+		rest_fail(c, 404, REST_HANDLER_EXCEPTION,
+		    "org.apache.flink.runtime.messages.FlinkJobNotFoundException: "
+		    "Could not find Flink job (%s)",
+		    id_hex(&id, hex));
 		return;
 	}
 	ended = job_state_is_terminal(job->state);
@@ -195,8 +205,10 @@ void h_job_execution_result(struct rest_call *c)
 	if (ended) {
 		result = json_object(o, "job-execution-result");
 		json_str(result, "id", id_hex(&id, hex));
-		json_str(result, "application-status", job->state == JOB_FINISHED ? "SUCCEEDED" :
-		    job->state == JOB_CANCELED ? "CANCELED" : "FAILED");
+		json_str(result, "application-status",
+		    job->state == JOB_FINISHED     ? "SUCCEEDED" :
+			job->state == JOB_CANCELED ? "CANCELED" :
+						     "FAILED");
 		json_object(result, "accumulator-results");
 		json_i64(result, "net-runtime", job->end_ms - job->start_ms);
 		if (job->state == JOB_FAILED && job->n_exceptions > 0)

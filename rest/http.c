@@ -15,7 +15,7 @@
 #include "rest/http_conn.h"
 
 #define ACCEPTS_A_TURN 16
-#define BACKLOG 511
+#define BACKLOG        511
 
 const struct http_limits http_default_limits = {
 	.head_bytes = 32768,
@@ -47,7 +47,8 @@ static void refuse_connection(struct http_server *s, int fd)
 	const char *type;
 	char *body = s->handler->error_body("There are too many connections; try again later.", &type);
 	char *text = xasprintf("HTTP/1.1 503 Service Unavailable\r\nContent-Type: %s\r\nConnection: close\r\n"
-	    "content-length: %zu\r\n\r\n%s", type, strlen(body), body);
+			       "content-length: %zu\r\n\r\n%s",
+	    type, strlen(body), body);
 
 	/* A fresh socket's buffer takes this at once, or the client does without. */
 	(void)!send(fd, text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -112,7 +113,9 @@ static bool is_loopback(const struct sockaddr *sa)
 /* A listening socket on the first address of host that works, IPv4 first. */
 static int listen_on(const char *host, unsigned *port, bool *loopback, struct err *e)
 {
-	struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE };
+	struct addrinfo hints = {
+		.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE
+	};
 	struct addrinfo *list, *ai;
 	char service[8];
 	int rc, fd = -1, failed = 0;
@@ -120,8 +123,8 @@ static int listen_on(const char *host, unsigned *port, bool *loopback, struct er
 	snprintf(service, sizeof(service), "%u", *port);
 	rc = getaddrinfo(host, service, &hints, &list);
 	if (rc != 0)
-		return err_set(e, ERR_CONFIG, "rest.bind-address \"%s\" is not an address of this host: %s", host,
-		    gai_strerror(rc));
+		return err_set(e, ERR_CONFIG, "rest.bind-address \"%s\" is not an address of this host: %s",
+		    host, gai_strerror(rc));
 	for (int pass = 0; pass < 2 && fd < 0; pass++) {
 		for (ai = list; ai != NULL && fd < 0; ai = ai->ai_next) {
 			int one = 1;
@@ -145,8 +148,10 @@ static int listen_on(const char *host, unsigned *port, bool *loopback, struct er
 	}
 	freeaddrinfo(list);
 	if (fd < 0 && failed == EADDRINUSE)
-		return err_set(e, ERR_IO, "port %u of %s is in use by another program; give rest.port another number, "
-		    "or 0 for a free one", *port, host);
+		return err_set(e, ERR_IO,
+		    "port %u of %s is in use by another program; give rest.port another number, "
+		    "or 0 for a free one",
+		    *port, host);
 	if (fd < 0) {
 		errno = failed;
 		return err_set_errno(e, ERR_IO, "cannot listen on port %u of %s", *port, host);
@@ -171,8 +176,9 @@ static unsigned bound_port(int fd)
 	return ntohs(in.sin_port);
 }
 
-struct http_server *http_server_create(struct event_base *base, const char *host, unsigned *port, int priority,
-    const struct http_limits *limits, const struct http_handler *handler, void *arg, struct err *e)
+struct http_server *http_server_create(struct event_base *base, const char *host, unsigned *port,
+    int priority, const struct http_limits *limits, const struct http_handler *handler, void *arg,
+    struct err *e)
 {
 	struct http_server *s;
 	bool loopback = false;

@@ -28,8 +28,8 @@ struct http_limits {
 	int64_t idle_ms;          /* between requests */
 	int64_t body_ms;          /* in each such span a body must bring body_min_bytes or its end */
 	size_t body_min_bytes;
-	int64_t write_ms;         /* without a byte taken by the client */
-	int64_t linger_ms;        /* for the rest of a refused body */
+	int64_t write_ms;  /* without a byte taken by the client */
+	int64_t linger_ms; /* for the rest of a refused body */
 };
 extern const struct http_limits http_default_limits;
 
@@ -56,8 +56,9 @@ struct http_handler {
  * Listen on host (a name or an address) and port (0: a free one, stored in *port).
  * priority: of libevent, -1 for the default.  handler and limits are borrowed.
  */
-struct http_server *http_server_create(struct event_base *base, const char *host, unsigned *port, int priority,
-    const struct http_limits *limits, const struct http_handler *handler, void *arg, struct err *e);
+struct http_server *http_server_create(struct event_base *base, const char *host, unsigned *port,
+    int priority, const struct http_limits *limits, const struct http_handler *handler, void *arg,
+    struct err *e);
 /* Closes every connection at once; end() is called for the requests under way. */
 void http_server_destroy(struct http_server *s);
 /* Whether only this host can connect. */

@@ -11,9 +11,9 @@
 
 #include "base/mem.h"
 
-#define INPUT_MAX   65536     /* read ahead of what is handled */
-#define OUTPUT_HIGH (1 << 20) /* above, the next pipelined request waits */
-#define REQUESTS_A_TURN 16    /* of one connection, then others have a turn */
+#define INPUT_MAX       65536     /* read ahead of what is handled */
+#define OUTPUT_HIGH     (1 << 20) /* above, the next pipelined request waits */
+#define REQUESTS_A_TURN 16        /* of one connection, then others have a turn */
 
 static void conn_run(struct http_conn *c);
 
@@ -23,12 +23,23 @@ static const char *reason_phrase(int status)
 		int status;
 		const char *phrase;
 	} phrases[] = {
-		{ 200, "OK" }, { 202, "Accepted" }, { 308, "Permanent Redirect" }, { 400, "Bad Request" },
-		{ 403, "Forbidden" }, { 404, "Not Found" }, { 408, "Request Timeout" }, { 409, "Conflict" },
-		{ 413, "Request Entity Too Large" }, { 417, "Expectation Failed" },
-		{ 421, "Misdirected Request" }, { 431, "Request Header Fields Too Large" },
-		{ 500, "Internal Server Error" }, { 501, "Not Implemented" }, { 503, "Service Unavailable" },
-		{ 504, "Gateway Timeout" }, { 505, "HTTP Version Not Supported" },
+		{ 200, "OK" },
+		{ 202, "Accepted" },
+		{ 308, "Permanent Redirect" },
+		{ 400, "Bad Request" },
+		{ 403, "Forbidden" },
+		{ 404, "Not Found" },
+		{ 408, "Request Timeout" },
+		{ 409, "Conflict" },
+		{ 413, "Request Entity Too Large" },
+		{ 417, "Expectation Failed" },
+		{ 421, "Misdirected Request" },
+		{ 431, "Request Header Fields Too Large" },
+		{ 500, "Internal Server Error" },
+		{ 501, "Not Implemented" },
+		{ 503, "Service Unavailable" },
+		{ 504, "Gateway Timeout" },
+		{ 505, "HTTP Version Not Supported" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(phrases); i++)
@@ -111,8 +122,9 @@ void http_respond(struct http_request *r, int status, const char *content_type, 
 	ASSERT(c->state == HTTP_CONN_HEAD || c->state == HTTP_CONN_BODY || c->state == HTTP_CONN_WAIT);
 	if (is_head)
 		len = 0;
-	evbuffer_add_printf(out, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nConnection: %s\r\ncontent-length: %zu\r\n\r\n",
-	    status, reason_phrase(status), content_type, keep ? "keep-alive" : "close", len);
+	evbuffer_add_printf(out,
+	    "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nConnection: %s\r\ncontent-length: %zu\r\n\r\n", status,
+	    reason_phrase(status), content_type, keep ? "keep-alive" : "close", len);
 	if (len > 0)
 		evbuffer_add(out, data, len);
 	c->out_total += evbuffer_get_length(out) - before;
@@ -203,7 +215,8 @@ static bool run_head(struct http_conn *c)
 	if (evbuffer_get_length(bufferevent_get_output(c->bev)) > OUTPUT_HIGH)
 		return false;
 	/* An empty line before a request is tolerated, as RFC 9112 asks. */
-	while (!c->in_head && len > 0 && evbuffer_copyout(in, &first, 1) == 1 && (first == '\r' || first == '\n')) {
+	while (!c->in_head && len > 0 && evbuffer_copyout(in, &first, 1) == 1 &&
+	    (first == '\r' || first == '\n')) {
 		evbuffer_drain(in, 1);
 		len--;
 	}

@@ -14,11 +14,11 @@ struct event;
 struct bufferevent;
 
 enum http_conn_state {
-	HTTP_CONN_HEAD,   /* between requests, or inside a head */
+	HTTP_CONN_HEAD, /* between requests, or inside a head */
 	HTTP_CONN_BODY,
-	HTTP_CONN_WAIT,   /* the handler has the whole request */
+	HTTP_CONN_WAIT,    /* the handler has the whole request */
 	HTTP_CONN_CLOSING, /* the last answer is being sent */
-	HTTP_CONN_LINGER, /* answered before the body's end: the rest is thrown away */
+	HTTP_CONN_LINGER,  /* answered before the body's end: the rest is thrown away */
 };
 
 struct http_conn {
@@ -28,10 +28,10 @@ struct http_conn {
 	struct bufferevent *bev;
 	struct event *deadline, *more;
 	enum http_conn_state state;
-	bool in_request;  /* head() was called, end() not yet */
-	bool in_head;     /* the first byte of a head is there */
+	bool in_request; /* head() was called, end() not yet */
+	bool in_head;    /* the first byte of a head is there */
 	bool body_done;
-	bool eof;         /* the client has closed its side */
+	bool eof; /* the client has closed its side */
 	bool running, dead;
 	char *head_text;
 	int64_t body_limit, body_left;

@@ -210,8 +210,19 @@ int http_head_parse(struct http_head *h, char *text, size_t len, const char **wh
 	return 400;
 }
 
-enum { CHUNK_SIZE, CHUNK_EXTENSION, CHUNK_SIZE_LF, CHUNK_DATA, CHUNK_DATA_CR, CHUNK_DATA_LF,
-	CHUNK_TRAILER, CHUNK_TRAILER_LINE, CHUNK_TRAILER_LF, CHUNK_END, CHUNK_BROKEN };
+enum {
+	CHUNK_SIZE,
+	CHUNK_EXTENSION,
+	CHUNK_SIZE_LF,
+	CHUNK_DATA,
+	CHUNK_DATA_CR,
+	CHUNK_DATA_LF,
+	CHUNK_TRAILER,
+	CHUNK_TRAILER_LINE,
+	CHUNK_TRAILER_LF,
+	CHUNK_END,
+	CHUNK_BROKEN
+};
 
 /* Most bytes of extensions and trailers in one body: they mean nothing here. */
 #define CHUNK_SKIP_MAX 16384
@@ -259,8 +270,8 @@ static unsigned chunk_step(struct http_chunks *c, char ch)
 	}
 }
 
-enum http_chunk_result http_chunks_feed(struct http_chunks *c, const char *data, size_t len,
-    size_t *used, const char **piece, size_t *piece_len)
+enum http_chunk_result http_chunks_feed(struct http_chunks *c, const char *data, size_t len, size_t *used,
+    const char **piece, size_t *piece_len)
 {
 	size_t i = 0;
 

@@ -43,13 +43,13 @@ struct http_chunks {
 	unsigned state;
 	unsigned n_digits;
 	unsigned n_skipped; /* bytes of extensions and trailers */
-	uint64_t left; /* of the chunk */
+	uint64_t left;      /* of the chunk */
 };
 /*
  * Take from data[0..len): *used is what was consumed. DATA: a piece of the body in
  * *piece, *piece_len, borrowed from data.  MORE: all was consumed, the body goes on.
  */
-enum http_chunk_result http_chunks_feed(struct http_chunks *c, const char *data, size_t len,
-    size_t *used, const char **piece, size_t *piece_len);
+enum http_chunk_result http_chunks_feed(struct http_chunks *c, const char *data, size_t len, size_t *used,
+    const char **piece, size_t *piece_len);
 
 #endif

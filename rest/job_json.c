@@ -64,8 +64,11 @@ static const char *html_escape(struct gw_arena *a, const char *s)
 	char *out = gw_alloc(a, strlen(s) * 6 + 1), *w = out;
 
 	for (; *s != '\0'; s++) {
-		const char *entity = *s == '<' ? "&lt;" : *s == '>' ? "&gt;" : *s == '&' ? "&amp;" :
-		    *s == '"' ? "&quot;" : NULL;
+		const char *entity = *s == '<' ? "&lt;" :
+		    *s == '>'                  ? "&gt;" :
+		    *s == '&'                  ? "&amp;" :
+		    *s == '"'                  ? "&quot;" :
+						 NULL;
 
 		if (entity != NULL)
 			w = stpcpy(w, entity);

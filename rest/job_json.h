@@ -14,6 +14,7 @@ void json_state_counts(cJSON *to, const char *key, const unsigned counts[GW_N_TA
 void json_io(cJSON *to, const char *key, const struct gw_io *io);
 void json_plan(cJSON *to, const char *key, struct gw_arena *a, const struct gw_job *job);
 /* {"class","stack-trace","serialized-throwable"}: text is "class: message". */
-void json_failure_cause(cJSON *to, const char *key, struct gw_arena *a, const char *class_name, const char *text);
+void json_failure_cause(cJSON *to, const char *key, struct gw_arena *a, const char *class_name,
+    const char *text);
 
 #endif

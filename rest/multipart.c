@@ -6,12 +6,12 @@
 
 #include "base/mem.h"
 
-#define BOUNDARY_MAX 70   /* RFC 2046 */
+#define BOUNDARY_MAX  70 /* RFC 2046 */
 #define PART_HEAD_MAX 8192
 
 enum multipart_state {
-	MP_PREAMBLE,  /* before the first boundary */
-	MP_BOUNDARY,  /* right behind a boundary */
+	MP_PREAMBLE, /* before the first boundary */
+	MP_BOUNDARY, /* right behind a boundary */
 	MP_PART_HEAD,
 	MP_PART_DATA,
 	MP_EPILOGUE,
@@ -214,7 +214,8 @@ static int step(struct multipart *m, size_t *pos, bool *more, const char **why)
 		if (end == NULL) {
 			*more = false;
 			if (avail > PART_HEAD_MAX)
-				return broken(m, why, "The head of a part of the multipart body is too large.");
+				return broken(m, why,
+				    "The head of a part of the multipart body is too large.");
 			return 0;
 		}
 		if (memchr(start, '\0', (size_t)(end - start)) != NULL)

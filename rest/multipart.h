@@ -20,7 +20,8 @@ struct multipart_events {
 
 /* content_type: the request's field. NULL where it is not multipart/form-data with a
  * boundary. events is borrowed. */
-struct multipart *multipart_create(const char *content_type, const struct multipart_events *events, void *arg);
+struct multipart *multipart_create(const char *content_type, const struct multipart_events *events,
+    void *arg);
 void multipart_destroy(struct multipart *m);
 /* Returns 0, or -1 with a sentence in *why (NULL there when an event stopped it). */
 int multipart_feed(struct multipart *m, const char *data, size_t len, const char **why);

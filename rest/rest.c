@@ -73,7 +73,8 @@ static int64_t on_head(void *arg, struct http_request *req)
 	if (c->route->body == BODY_FILE && type != NULL)
 		c->upload = upload_create(type, gw_upload_dir(s->gateway));
 	return c->upload == NULL && conf->rest_max_content_length_bytes > BODY_MAX ?
-	    BODY_MAX : conf->rest_max_content_length_bytes;
+	    BODY_MAX :
+	    conf->rest_max_content_length_bytes;
 }
 
 static void on_body(void *arg, struct http_request *req, const char *data, size_t len)
@@ -134,7 +135,8 @@ static void on_end(void *arg, struct http_request *req)
 
 static const struct http_handler handler = { on_head, on_body, on_whole, on_end, error_body };
 
-struct rest_server *rest_create(struct event_base *base, struct gateway *g, int priority, unsigned *port, struct err *e)
+struct rest_server *rest_create(struct event_base *base, struct gateway *g, int priority, unsigned *port,
+    struct err *e)
 {
 	const struct conf *conf = gw_conf(g);
 	struct rest_server *s = xcalloc(1, sizeof(*s));
@@ -142,8 +144,8 @@ struct rest_server *rest_create(struct event_base *base, struct gateway *g, int 
 	json_init();
 	s->gateway = g;
 	*port = (unsigned)conf->rest_port;
-	s->http = http_server_create(base, conf->rest_bind_address, port, priority, &http_default_limits, &handler, s,
-	    e);
+	s->http = http_server_create(base, conf->rest_bind_address, port, priority, &http_default_limits,
+	    &handler, s, e);
 	if (s->http == NULL) {
 		free(s);
 		return NULL;

@@ -56,7 +56,8 @@ const struct route *route_find(const char *method, const struct url *u, const ch
 		n--;
 	}
 	for (unsigned i = 0; i < ARRAY_LEN(routes); i++)
-		if (strcmp(routes[i].method, method) == 0 && pattern_fits(routes[i].pattern, segments, n, params))
+		if (strcmp(routes[i].method, method) == 0 &&
+		    pattern_fits(routes[i].pattern, segments, n, params))
 			return &routes[i];
 	return NULL;
 }

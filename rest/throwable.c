@@ -78,7 +78,8 @@ static char *base64(struct gw_arena *a, const unsigned char *p, size_t len)
 	return out;
 }
 
-void json_failure_cause(cJSON *to, const char *key, struct gw_arena *a, const char *class_name, const char *text)
+void json_failure_cause(cJSON *to, const char *key, struct gw_arena *a, const char *class_name,
+    const char *text)
 {
 	cJSON *o = json_object(to, key);
 	size_t class_len = strlen(class_name);
@@ -88,8 +89,9 @@ void json_failure_cause(cJSON *to, const char *key, struct gw_arena *a, const ch
 	/* The client prints "class: message" itself. */
 	if (strncmp(text, class_name, class_len) == 0 && strncmp(text + class_len, ": ", 2) == 0)
 		message = text + class_len + 2;
-	b.data = gw_alloc(a, sizeof(before_message) / 2 + sizeof(behind_message) / 2 + strlen(message) +
-	    strlen(text) + class_len + 16);
+	b.data = gw_alloc(a,
+	    sizeof(before_message) / 2 + sizeof(behind_message) / 2 + strlen(message) + strlen(text) +
+		class_len + 16);
 	put_hex(&b, before_message);
 	put_string(&b, message);
 	put_hex(&b, behind_message);

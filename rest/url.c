@@ -28,7 +28,8 @@ static char *decode(const char *s, size_t len, bool plus_is_blank, const char **
 		char c = s[i];
 
 		if (c == '%') {
-			if (i + 2 >= len || (hi = hex_value(s[i + 1])) < 0 || (lo = hex_value(s[i + 2])) < 0) {
+			if (i + 2 >= len || (hi = hex_value(s[i + 1])) < 0 ||
+			    (lo = hex_value(s[i + 2])) < 0) {
 				*why = "The request's address has an unfinished percent escape.";
 				free(out);
 				return NULL;
@@ -88,7 +89,8 @@ static int parse_query(struct url *u, const char *query, const char **why)
 
 			p.name = decode(query, name_len, true, why);
 			if (p.name != NULL)
-				p.value = eq != NULL ? decode(eq + 1, len - name_len - 1, true, why) : xstrdup("");
+				p.value =
+				    eq != NULL ? decode(eq + 1, len - name_len - 1, true, why) : xstrdup("");
 			if (p.value == NULL) {
 				free(p.name);
 				return -1;

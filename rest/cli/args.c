@@ -14,8 +14,12 @@ static const struct {
 	[CLI_CANCEL] = { "cancel [OPTIONS] JOB-ID", "cancels a job" },
 };
 
-enum { IN_RUN = 1 << CLI_RUN, IN_LIST = 1 << CLI_LIST, IN_CANCEL = 1 << CLI_CANCEL,
-	IN_ALL = IN_RUN | IN_LIST | IN_CANCEL };
+enum {
+	IN_RUN = 1 << CLI_RUN,
+	IN_LIST = 1 << CLI_LIST,
+	IN_CANCEL = 1 << CLI_CANCEL,
+	IN_ALL = IN_RUN | IN_LIST | IN_CANCEL
+};
 
 static const struct cli_option {
 	char letter;
@@ -29,7 +33,8 @@ static const struct cli_option {
 	{ 'd', "detached", NULL, IN_RUN, "Do not wait for the job's end" },
 	{ 'p', "parallelism", "N", IN_RUN, "Parallelism of the job; default parallelism.default" },
 	{ 's', "fromSavepoint", "PATH", IN_RUN, "Restore the job's state from a savepoint" },
-	{ 'n', "allowNonRestoredState", NULL, IN_RUN, "Go on where the savepoint has state of operators that are gone" },
+	{ 'n', "allowNonRestoredState", NULL, IN_RUN,
+	    "Go on where the savepoint has state of operators that are gone" },
 	{ 'c', "class", "NAME", IN_RUN, "Accepted for Flink's sake; a job file has one entry" },
 	{ 'r', "running", NULL, IN_LIST, "Only jobs that run or restart" },
 	{ 's', "scheduled", NULL, IN_LIST, "Only jobs that are scheduled" },
@@ -52,13 +57,27 @@ static int apply(struct cli_args *a, const struct cli_option *o, const char *val
 	int64_t n;
 
 	switch (o->letter) {
-	case 'm': a->jobmanager = value; break;
-	case 'h': a->help = true; break;
-	case 'd': a->detached = true; break;
-	case 'n': a->allow_non_restored = true; break;
-	case 'c': a->entry_class = value; break;
-	case 'r': a->running = true; break;
-	case 'a': a->all = true; break;
+	case 'm':
+		a->jobmanager = value;
+		break;
+	case 'h':
+		a->help = true;
+		break;
+	case 'd':
+		a->detached = true;
+		break;
+	case 'n':
+		a->allow_non_restored = true;
+		break;
+	case 'c':
+		a->entry_class = value;
+		break;
+	case 'r':
+		a->running = true;
+		break;
+	case 'a':
+		a->all = true;
+		break;
 	case 's':
 		if (a->action == CLI_LIST)
 			a->scheduled = true;
@@ -67,7 +86,8 @@ static int apply(struct cli_args *a, const struct cli_option *o, const char *val
 		break;
 	case 'p':
 		if (conf_parse_i64(value, 1, 32768, &n, NULL) != 0)
-			return err_set(e, ERR_INVALID, "The parallelism must be a positive number: %s", value);
+			return err_set(e, ERR_INVALID, "The parallelism must be a positive number: %s",
+			    value);
 		a->parallelism = (unsigned)n;
 		break;
 	}
@@ -119,7 +139,8 @@ static bool take_operand(struct cli_args *a, int argc, const char *const *argv, 
 	return true;
 }
 
-int cli_args_parse(struct cli_args *a, enum cli_action action, int argc, const char *const *argv, struct err *e)
+int cli_args_parse(struct cli_args *a, enum cli_action action, int argc, const char *const *argv,
+    struct err *e)
 {
 	memset(a, 0, sizeof(*a));
 	a->action = action;
@@ -158,8 +179,10 @@ int cli_args_job(const struct cli_args *a, struct id128 *id, struct err *e)
 	if (a->job == NULL)
 		return err_set(e, ERR_INVALID, "Missing JobID. Specify a JobID to cancel a job.");
 	if (id_parse(id, a->job) != 0)
-		return err_set(e, ERR_INVALID, "Cannot parse JobID from \"%s\". The expected format is "
-		    "[0-9a-fA-F]{32}, e.g. fd72014d4c864993a2e5a9287b4a9c5d.", a->job);
+		return err_set(e, ERR_INVALID,
+		    "Cannot parse JobID from \"%s\". The expected format is "
+		    "[0-9a-fA-F]{32}, e.g. fd72014d4c864993a2e5a9287b4a9c5d.",
+		    a->job);
 	return 0;
 }
 
@@ -168,7 +191,8 @@ void cli_print_usage(FILE *out)
 	fprintf(out, "weir ACTION [OPTIONS] [ARGUMENTS]\n\n");
 	for (unsigned i = 0; i < CLI_N_ACTIONS; i++)
 		fprintf(out, "  %-8s %s\n", cli_action_names[i], actions[i].sentence);
-	fprintf(out, "\n  weir ACTION --help   options of an action\n"
+	fprintf(out,
+	    "\n  weir ACTION --help   options of an action\n"
 	    "  weir --version       the version\n"
 	    "  weir NAME ...        runs the program weir-NAME\n");
 }

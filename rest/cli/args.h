@@ -16,14 +16,14 @@ extern const char *const cli_action_names[CLI_N_ACTIONS];
 struct cli_args {
 	enum cli_action action;
 	bool help;
-	const char *jobmanager;         /* -m, NULL: from the configuration */
-	bool running, scheduled, all;   /* list */
-	bool detached;                  /* run */
-	unsigned parallelism;           /* 0: not given */
+	const char *jobmanager;       /* -m, NULL: from the configuration */
+	bool running, scheduled, all; /* list */
+	bool detached;                /* run */
+	unsigned parallelism;         /* 0: not given */
 	const char *savepoint, *entry_class;
 	bool allow_non_restored;
-	const char *jar;                /* run: the file, NULL: missing */
-	const char *job;                /* cancel: as given, NULL: missing */
+	const char *jar; /* run: the file, NULL: missing */
+	const char *job; /* cancel: as given, NULL: missing */
 	unsigned n_program_args;
 	const char *const *program_args;
 };

@@ -18,7 +18,8 @@ int cli_cancel(const struct client *c, const struct cli_args *a, FILE *out, FILE
 	snprintf(path, sizeof(path), "/v1/jobs/%s?mode=cancel", hex);
 	answer = client_request(c, "PATCH", path, "application/json", "{}", 2, &e);
 	if (answer == NULL) {
-		char *exception = xasprintf("org.apache.flink.util.FlinkException: Could not cancel job %s.", hex);
+		char *exception =
+		    xasprintf("org.apache.flink.util.FlinkException: Could not cancel job %s.", hex);
 		int status = cli_fail(diag, exception, &e);
 
 		free(exception);

@@ -57,7 +57,8 @@ static int from_configuration(struct client *c, struct err *e)
 		return -1;
 	if (conf->rest_port == 0) {
 		conf_destroy(conf);
-		return err_set(e, ERR_CONFIG, "rest.port is 0: the server takes a free port; give it with -m HOST:PORT.");
+		return err_set(e, ERR_CONFIG,
+		    "rest.port is 0: the server takes a free port; give it with -m HOST:PORT.");
 	}
 	/* A server that is bound to IPv4's loopback is not found behind a name that means ::1 first. */
 	c->host = xstrdup(strcmp(conf->rest_address, "localhost") == 0 ? "127.0.0.1" : conf->rest_address);
@@ -229,14 +230,14 @@ static cJSON *exchange(const struct client *c, struct iovec *iov, int n, struct 
 	return answer;
 }
 
-static char *request_head(const struct client *c, const char *method, const char *path, const char *content_type,
-    size_t len)
+static char *request_head(const struct client *c, const char *method, const char *path,
+    const char *content_type, size_t len)
 {
 	bool is_v6 = strchr(c->host, ':') != NULL;
 
 	return xasprintf("%s %s HTTP/1.1\r\nHost: %s%s%s:%s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
-	    "Connection: close\r\n\r\n", method, path, is_v6 ? "[" : "", c->host, is_v6 ? "]" : "", c->port,
-	    content_type, len);
+			 "Connection: close\r\n\r\n",
+	    method, path, is_v6 ? "[" : "", c->host, is_v6 ? "]" : "", c->port, content_type, len);
 }
 
 cJSON *client_request(const struct client *c, const char *method, const char *path, const char *content_type,
@@ -267,7 +268,8 @@ cJSON *client_upload(const struct client *c, const char *path, const char *file,
 		if ((unsigned char)*p < ' ' || *p == '"' || *p == '\\')
 			*p = '_';
 	first = xasprintf("--%s\r\nContent-Disposition: form-data; name=\"jarfile\"; filename=\"%s\"\r\n"
-	    "Content-Type: application/octet-stream\r\n\r\n", boundary, label);
+			  "Content-Type: application/octet-stream\r\n\r\n",
+	    boundary, label);
 	last = xasprintf("\r\n--%s--\r\n", boundary);
 	type = xasprintf("multipart/form-data; boundary=%s", boundary);
 	head = request_head(c, "POST", path, type, strlen(first) + len + strlen(last));

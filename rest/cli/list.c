@@ -48,7 +48,8 @@ static void print_job(FILE *out, const struct job *j)
 }
 
 /* Returns how many there were. */
-static unsigned print_kind(FILE *out, const struct job *jobs, unsigned n, enum job_kind kind, const char *title)
+static unsigned print_kind(FILE *out, const struct job *jobs, unsigned n, enum job_kind kind,
+    const char *title)
 {
 	unsigned found = 0;
 
@@ -91,18 +92,19 @@ int cli_print_jobs(FILE *out, const cJSON *answer, const struct cli_args *a, str
 		jobs[n].order = n;
 		if (read_job(&jobs[n], item) != 0) {
 			free(jobs);
-			return err_set(e, ERR_INTERNAL, "A job of the server's answer lacks id, name, state or start.");
+			return err_set(e, ERR_INTERNAL,
+			    "A job of the server's answer lacks id, name, state or start.");
 		}
 		n++;
 	}
 	qsort(jobs, n, sizeof(*jobs), by_start);
 	if ((everything || a->running) &&
 	    print_kind(out, jobs, n, JOB_IS_RUNNING,
-	        "------------------ Running/Restarting Jobs -------------------") == 0)
+		"------------------ Running/Restarting Jobs -------------------") == 0)
 		fprintf(out, "No running jobs.\n");
 	if ((everything || a->scheduled) &&
 	    print_kind(out, jobs, n, JOB_IS_SCHEDULED,
-	        "----------------------- Scheduled/Initializing Jobs -----------------------") == 0)
+		"----------------------- Scheduled/Initializing Jobs -----------------------") == 0)
 		fprintf(out, "No scheduled jobs.\n");
 	if (a->all)
 		print_kind(out, jobs, n, JOB_IS_ENDED,
@@ -121,10 +123,12 @@ int cli_list(const struct client *c, const struct cli_args *a, FILE *out, FILE *
 	fflush(out);
 	answer = client_request(c, "GET", "/v1/jobs/overview", "application/json", "", 0, &e);
 	if (answer == NULL)
-		return cli_fail(diag, "org.apache.flink.util.FlinkException: Failed to retrieve job list.", &e);
+		return cli_fail(diag, "org.apache.flink.util.FlinkException: Failed to retrieve job list.",
+		    &e);
 	rc = cli_print_jobs(out, answer, a, &e);
 	cJSON_Delete(answer);
 	if (rc != 0)
-		return cli_fail(diag, "org.apache.flink.util.FlinkException: Failed to retrieve job list.", &e);
+		return cli_fail(diag, "org.apache.flink.util.FlinkException: Failed to retrieve job list.",
+		    &e);
 	return 0;
 }

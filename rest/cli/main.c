@@ -29,15 +29,19 @@ static void run_program(const char *name, char *const *argv)
 static int fail_action(const char *name)
 {
 	printf("\"%s\" is not a valid action.\n\nValid actions are \"run\", \"list\" or \"cancel\".\n\n"
-	    "Specify the version option (-v or --version) to print Weir's version.\n\n"
-	    "Specify the help option (-h or --help) to get help on the command.\n", name);
+	       "Specify the version option (-v or --version) to print Weir's version.\n\n"
+	       "Specify the help option (-h or --help) to get help on the command.\n",
+	    name);
 	return 1;
 }
 
 int main(int argc, char **argv)
 {
-	static int (*const run[CLI_N_ACTIONS])(const struct client *, const struct cli_args *, FILE *, FILE *) = {
-		[CLI_RUN] = cli_run, [CLI_LIST] = cli_list, [CLI_CANCEL] = cli_cancel,
+	static int (*const run[CLI_N_ACTIONS])(const struct client *, const struct cli_args *, FILE *,
+	    FILE *) = {
+		[CLI_RUN] = cli_run,
+		[CLI_LIST] = cli_list,
+		[CLI_CANCEL] = cli_cancel,
 	};
 	enum cli_action action;
 	struct cli_args a;

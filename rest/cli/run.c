@@ -94,7 +94,8 @@ static void remove_upload(const struct client *c, const char *jar_id, FILE *diag
 
 int cli_print_result(FILE *out, FILE *diag, const char *job_id, const cJSON *result)
 {
-	const char *status = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(result, "application-status"));
+	const char *status =
+	    cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(result, "application-status"));
 	const cJSON *runtime = cJSON_GetObjectItemCaseSensitive(result, "net-runtime");
 	const cJSON *failure = cJSON_GetObjectItemCaseSensitive(result, "failure-cause");
 	const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(failure, "stack-trace"));
@@ -102,17 +103,22 @@ int cli_print_result(FILE *out, FILE *diag, const char *job_id, const cJSON *res
 	int rc;
 
 	if (status != NULL && strcmp(status, "SUCCEEDED") == 0) {
-		fprintf(out, "Program execution finished\nJob with JobID %s has finished.\nJob Runtime: %.0f ms\n\n",
+		fprintf(out,
+		    "Program execution finished\nJob with JobID %s has finished.\nJob Runtime: %.0f ms\n\n",
 		    job_id, cJSON_IsNumber(runtime) ? runtime->valuedouble : 0);
 		return 0;
 	}
 	if (status != NULL && strcmp(status, "CANCELED") == 0)
-		exception = xasprintf("org.apache.flink.client.program.ProgramInvocationException: "
-		    "Job failed (JobID: %s)\nCaused by: org.apache.flink.runtime.client.JobCancellationException: "
-		    "Job was cancelled.", job_id);
+		exception = xasprintf(
+		    "org.apache.flink.client.program.ProgramInvocationException: "
+		    "Job failed (JobID: %s)\n"
+		    "Caused by: org.apache.flink.runtime.client.JobCancellationException: "
+		    "Job was cancelled.",
+		    job_id);
 	else
 		exception = xasprintf("org.apache.flink.client.program.ProgramInvocationException: "
-		    "Job failed (JobID: %s)%s%s", job_id, text != NULL ? "\nCaused by: " : "", text != NULL ? text : "");
+				      "Job failed (JobID: %s)%s%s",
+		    job_id, text != NULL ? "\nCaused by: " : "", text != NULL ? text : "");
 	rc = cli_fail(diag, exception, NULL);
 	free(exception);
 	return rc;
@@ -132,8 +138,10 @@ static int wait_for_end(const struct client *c, const char *job_id, FILE *out, F
 		int rc;
 
 		if (answer == NULL)
-			return cli_fail(diag, "org.apache.flink.client.program.ProgramInvocationException: "
-			    "The job's result could not be retrieved.", &e);
+			return cli_fail(diag,
+			    "org.apache.flink.client.program.ProgramInvocationException: "
+			    "The job's result could not be retrieved.",
+			    &e);
 		result = cJSON_GetObjectItemCaseSensitive(answer, "job-execution-result");
 		rc = result != NULL ? cli_print_result(out, diag, job_id, result) : -1;
 		cJSON_Delete(answer);
@@ -156,21 +164,26 @@ int cli_run(const struct client *c, const struct cli_args *a, FILE *out, FILE *d
 		return cli_fail_usage(out, "No job file is given.");
 	if (access(a->jar, R_OK) != 0) {
 		sentence = xasprintf("Could not get job jar and dependencies from JAR file: "
-		    "JAR file does not exist: %s", a->jar);
+				     "JAR file does not exist: %s",
+		    a->jar);
 		rc = cli_fail_usage(out, sentence);
 		free(sentence);
 		return rc;
 	}
 	jar_id = upload(c, a->jar, &e);
 	if (jar_id == NULL)
-		return cli_fail(diag, "org.apache.flink.client.program.ProgramInvocationException: "
-		    "The job could not be uploaded.", &e);
+		return cli_fail(diag,
+		    "org.apache.flink.client.program.ProgramInvocationException: "
+		    "The job could not be uploaded.",
+		    &e);
 	job_id = start(c, a, jar_id, &e);
 	remove_upload(c, jar_id, diag);
 	free(jar_id);
 	if (job_id == NULL)
-		return cli_fail(diag, "org.apache.flink.client.program.ProgramInvocationException: "
-		    "The job could not be run.", &e);
+		return cli_fail(diag,
+		    "org.apache.flink.client.program.ProgramInvocationException: "
+		    "The job could not be run.",
+		    &e);
 	fprintf(out, "Job has been submitted with JobID %s\n", job_id);
 	fflush(out);
 	rc = a->detached ? 0 : wait_for_end(c, job_id, out, diag);

@@ -63,6 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size == 0)
 		return 0;
 	len = unchunk(text + 1, size - 1, size, &hash);
-	ASSERT(unchunk(text + 1, size - 1, (size_t)data[0] + 1, &cut_hash) == len && (len < 0 || hash == cut_hash));
+	ASSERT(unchunk(text + 1, size - 1, (size_t)data[0] + 1, &cut_hash) == len &&
+	    (len < 0 || hash == cut_hash));
 	return 0;
 }

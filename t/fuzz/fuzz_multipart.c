@@ -93,7 +93,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	/* The same bytes as a Content-Type. */
 	type = xmalloc(size + 32);
 	snprintf(type, size + 32, "multipart/form-data;%.*s", (int)size, (const char *)data);
-	multipart_destroy(multipart_create(type, &(struct multipart_events){ on_begin, on_data, on_end }, &cut));
+	multipart_destroy(multipart_create(type, &(struct multipart_events){ on_begin, on_data, on_end },
+	    &cut));
 	free(type);
 	return 0;
 }

@@ -25,8 +25,9 @@ static int parse(enum cli_action action, ...)
 
 static void test_run(void)
 {
-	is_int(parse(CLI_RUN, "-d", "-p", "3", "-m", "host:1", "-s", "/sp", "-n", "-c", "C", "job.so", "-d", "--x", "y", NULL), 0,
-	    "all options of run");
+	is_int(parse(CLI_RUN, "-d", "-p", "3", "-m", "host:1", "-s", "/sp", "-n", "-c", "C", "job.so", "-d",
+		   "--x", "y", NULL),
+	    0, "all options of run");
 	ok(a.detached && a.parallelism == 3 && a.allow_non_restored, "flags and numbers");
 	is_str(a.jobmanager, "host:1", "-m");
 	is_str(a.savepoint, "/sp", "-s");
@@ -34,9 +35,11 @@ static void test_run(void)
 	is_str(a.jar, "job.so", "the file");
 	is_int(a.n_program_args, 3, "what follows is the program's");
 	is_str(a.program_args[0], "-d", "also what looks like an option");
-	is_int(parse(CLI_RUN, "--detached", "--parallelism=2", "--fromSavepoint", "/sp", "job.so", NULL), 0, "long names");
+	is_int(parse(CLI_RUN, "--detached", "--parallelism=2", "--fromSavepoint", "/sp", "job.so", NULL), 0,
+	    "long names");
 	ok(a.detached && a.parallelism == 2 && a.n_program_args == 0, "taken");
-	is_int(parse(CLI_RUN, "-parallelism", "4", "-p5", "j", NULL), 0, "a long name behind one dash, a joined value");
+	is_int(parse(CLI_RUN, "-parallelism", "4", "-p5", "j", NULL), 0,
+	    "a long name behind one dash, a joined value");
 	is_int(a.parallelism, 5, "the last one wins");
 	is_int(parse(CLI_RUN, "-d", NULL), 0, "no file");
 	ok(a.jar == NULL, "none");
@@ -74,8 +77,10 @@ static void test_cancel(void)
 	is_str(id_hex(&id, hex), "bf2275d47f638cff4ac851b841952699", "is the same");
 	parse(CLI_CANCEL, "xyz", NULL);
 	is_int(cli_args_job(&a, &id, &e), -1, "no id");
-	is_str(e.msg, "Cannot parse JobID from \"xyz\". The expected format is [0-9a-fA-F]{32}, "
-	    "e.g. fd72014d4c864993a2e5a9287b4a9c5d.", "as recorded");
+	is_str(e.msg,
+	    "Cannot parse JobID from \"xyz\". The expected format is [0-9a-fA-F]{32}, "
+	    "e.g. fd72014d4c864993a2e5a9287b4a9c5d.",
+	    "as recorded");
 	parse(CLI_CANCEL, NULL);
 	is_int(cli_args_job(&a, &id, &e), -1, "nothing");
 	is_str(e.msg, "Missing JobID. Specify a JobID to cancel a job.", "as recorded");
@@ -92,11 +97,13 @@ static void test_help(void)
 		out = open_memstream(&text, &len);
 		cli_print_action_help(out, (enum cli_action)i);
 		fclose(out);
-		like(text, "-m,--jobmanager HOST:PORT", "%s --help has the common options", cli_action_names[i]);
+		like(text, "-m,--jobmanager HOST:PORT", "%s --help has the common options",
+		    cli_action_names[i]);
 		ok((strstr(text, "--parallelism") != NULL) == (i == CLI_RUN), "%s --help has its own only",
 		    cli_action_names[i]);
 		free(text);
-		ok(cli_action_find(cli_action_names[i], &action) && action == i, "%s is found", cli_action_names[i]);
+		ok(cli_action_find(cli_action_names[i], &action) && action == i, "%s is found",
+		    cli_action_names[i]);
 	}
 	ok(!cli_action_find("foo", &action), "foo is not");
 	out = open_memstream(&text, &len);

@@ -91,8 +91,8 @@ static char *out_text, *diag_text;
 /* Run an action with words up to NULL; its output is in out_text and diag_text. */
 static int act(const struct client *c, enum cli_action action, const char *const *argv)
 {
-	static int (*const run[])(const struct client *, const struct cli_args *, FILE *, FILE *) = { cli_run, cli_list,
-		cli_cancel };
+	static int (*const run[])(const struct client *, const struct cli_args *, FILE *, FILE *) = { cli_run,
+		cli_list, cli_cancel };
 	size_t out_len, diag_len;
 	struct cli_args a;
 	FILE *out, *diag;
@@ -112,7 +112,7 @@ static int act(const struct client *c, enum cli_action action, const char *const
 	return rc;
 }
 #define ACT(c, action, ...) act((c), (action), (const char *[]){ __VA_ARGS__, NULL })
-#define OK_200 "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
+#define OK_200              "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
 
 static char *jobs_text(const char *json, const char *option)
 {
@@ -132,7 +132,8 @@ static char *jobs_text(const char *json, const char *option)
 	return text;
 }
 
-#define JOB(id, state, start) "{\"jid\":\"" id "\",\"name\":\"Click Event Count\",\"state\":\"" state "\",\"start-time\":" start "}"
+#define JOB(id, state, start) \
+	"{\"jid\":\"" id "\",\"name\":\"Click Event Count\",\"state\":\"" state "\",\"start-time\":" start "}"
 
 static void test_list(void)
 {
@@ -142,8 +143,10 @@ static void test_list(void)
 		{ "{\"jobs\":[]}", "", "No running jobs.\nNo scheduled jobs.\n" },
 		{ "{\"jobs\":[]}", "-a", "No running jobs.\nNo scheduled jobs.\n" },
 		{ "{\"jobs\":[]}", "-s", "No scheduled jobs.\n" },
-		{ "{\"jobs\":[" JOB("a", "RUNNING", "1795343698774") "," JOB("b", "FAILED", "1795343813482") ","
-		    JOB("c", "RESTARTING", "1795343698000") "," JOB("d", "CREATED", "1795343698774") "]}", "-a",
+		{ "{\"jobs\":[" JOB("a", "RUNNING", "1795343698774") "," JOB("b", "FAILED",
+		      "1795343813482") "," JOB("c", "RESTARTING", "1795343698000") "," JOB("d", "CREATED",
+		      "1795343698774") "]}",
+		    "-a",
 		    "------------------ Running/Restarting Jobs -------------------\n"
 		    "22.11.2026 10:34:58 : c : Click Event Count (RESTARTING)\n"
 		    "22.11.2026 10:34:58 : a : Click Event Count (RUNNING)\n"
@@ -170,8 +173,10 @@ static void test_list(void)
 static void test_cancel(void)
 {
 	static const char *const accepted[] = { "HTTP/1.1 202 Accepted\r\ncontent-length: 2\r\n\r\n{}" };
-	static const char *const refused[] = { "HTTP/1.1 404 Not Found\r\n\r\n{\"errors\":[\"x.RestHandlerException: "
-	    "Job could not be found.\"]}" };
+	static const char *const refused[] = {
+		"HTTP/1.1 404 Not Found\r\n\r\n{\"errors\":[\"x.RestHandlerException: "
+		"Job could not be found.\"]}"
+	};
 	struct client c = serve(accepted, 1);
 
 	is_int(ACT(&c, CLI_CANCEL, JID), 0, "cancel");
@@ -181,21 +186,26 @@ static void test_cancel(void)
 	c = serve(refused, 1);
 	is_int(ACT(&c, CLI_CANCEL, JID), 1, "cancel of an unknown job");
 	is_str(out_text, "Cancelling job " JID ".\n", "the recorded line");
-	is_str(diag_text, "\n------------------------------------------------------------\n"
+	is_str(diag_text,
+	    "\n------------------------------------------------------------\n"
 	    " The program finished with the following exception:\n\n"
 	    "org.apache.flink.util.FlinkException: Could not cancel job " JID ".\n"
 	    "Caused by: org.apache.flink.runtime.rest.util.RestClientException: "
-	    "[x.RestHandlerException: Job could not be found.]\n", "the recorded frame");
+	    "[x.RestHandlerException: Job could not be found.]\n",
+	    "the recorded frame");
 	served(&c);
 	client_init(&c, "127.0.0.1:1", NULL);
 	is_int(ACT(&c, CLI_CANCEL, "xyz"), 1, "no id: no request");
-	is_str(out_text, "Cannot parse JobID from \"xyz\". The expected format is [0-9a-fA-F]{32}, e.g. "
+	is_str(out_text,
+	    "Cannot parse JobID from \"xyz\". The expected format is [0-9a-fA-F]{32}, e.g. "
 	    "fd72014d4c864993a2e5a9287b4a9c5d.\n\nUse the help option (-h or --help) to get help on the command.\n",
 	    "the recorded lines");
 	is_int(ACT(&c, CLI_LIST, NULL), 1, "no server");
 	is_str(out_text, "Waiting for response...\n", "the recorded line");
-	like(diag_text, "FlinkException: Failed to retrieve job list.\nCaused by: java.net.ConnectException: "
-	    "Connection refused: 127.0.0.1:1\n", "and why");
+	like(diag_text,
+	    "FlinkException: Failed to retrieve job list.\nCaused by: java.net.ConnectException: "
+	    "Connection refused: 127.0.0.1:1\n",
+	    "and why");
 	client_fini(&c);
 }
 
@@ -206,8 +216,9 @@ static void test_run(void)
 		OK_200 "{\"jobid\":\"" JID "\"}",
 		OK_200 "{}",
 		OK_200 "{\"status\":{\"id\":\"IN_PROGRESS\"}}",
-		OK_200 "{\"status\":{\"id\":\"COMPLETED\"},\"job-execution-result\":{\"id\":\"" JID "\","
-		    "\"application-status\":\"SUCCEEDED\",\"accumulator-results\":{},\"net-runtime\":2202}}",
+		OK_200
+		"{\"status\":{\"id\":\"COMPLETED\"},\"job-execution-result\":{\"id\":\"" JID "\","
+		"\"application-status\":\"SUCCEEDED\",\"accumulator-results\":{},\"net-runtime\":2202}}",
 	};
 	static const char *const bad[] = {
 		OK_200 "{\"filename\":\"/up/1_a.so\",\"status\":\"success\"}",
@@ -222,8 +233,10 @@ static void test_run(void)
 	ASSERT(write(fd, "content", 7) == 7);
 	close(fd);
 	is_int(ACT(&c, CLI_RUN, "-p", "2", file, "--x", "y z"), 0, "run");
-	is_str(out_text, "Job has been submitted with JobID " JID "\nProgram execution finished\nJob with JobID " JID
-	    " has finished.\nJob Runtime: 2202 ms\n\n", "the recorded lines");
+	is_str(out_text,
+	    "Job has been submitted with JobID " JID "\nProgram execution finished\nJob with JobID " JID
+	    " has finished.\nJob Runtime: 2202 ms\n\n",
+	    "the recorded lines");
 	is_str(diag_text, "", "nothing else");
 	text = served(&c);
 	like(text, "filename=\"weir-cli-", "the upload's name has no directory");
@@ -239,15 +252,20 @@ static void test_run(void)
 	c = serve(bad, 3);
 	is_int(ACT(&c, CLI_RUN, "-d", file), 1, "a job that is refused");
 	is_str(out_text, "", "nothing was submitted");
-	like(diag_text, "weir: the uploaded file 1_a.so stays on the server: [later]\n", "what stays is said");
-	like(diag_text, "The job could not be run.\nCaused by: org.apache.flink.runtime.rest.util.RestClientException: "
-	    "[c: Could not execute application.\nCaused by: d: no symbol]\n", "and why");
+	like(diag_text, "weir: the uploaded file 1_a.so stays on the server: [later]\n",
+	    "what stays is said");
+	like(diag_text,
+	    "The job could not be run.\nCaused by: org.apache.flink.runtime.rest.util.RestClientException: "
+	    "[c: Could not execute application.\nCaused by: d: no symbol]\n",
+	    "and why");
 	served(&c);
 	unlink(file);
 	client_init(&c, "127.0.0.1:1", NULL);
 	is_int(ACT(&c, CLI_RUN, "nosuch.jar"), 1, "no such file");
-	is_str(out_text, "Could not get job jar and dependencies from JAR file: JAR file does not exist: nosuch.jar\n\n"
-	    "Use the help option (-h or --help) to get help on the command.\n", "the recorded lines");
+	is_str(out_text,
+	    "Could not get job jar and dependencies from JAR file: JAR file does not exist: nosuch.jar\n\n"
+	    "Use the help option (-h or --help) to get help on the command.\n",
+	    "the recorded lines");
 	is_int(ACT(&c, CLI_RUN, "-d"), 1, "no file given");
 	client_fini(&c);
 }
@@ -294,7 +312,8 @@ static void test_answers(void)
 	cJSON *answer;
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		ok(client_parse_answer(rows[i].text, strlen(rows[i].text), &e) == NULL, "answer %zu is none", i);
+		ok(client_parse_answer(rows[i].text, strlen(rows[i].text), &e) == NULL, "answer %zu is none",
+		    i);
 		like(e.msg, rows[i].want, "%s", rows[i].want);
 	}
 	answer = client_parse_answer("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 202 Accepted\r\n\r\n{}", 52, &e);

@@ -138,7 +138,8 @@ void gw_jar_run(struct gateway *g, const struct gw_run *run, gw_done_fn *done, v
 		free(text);
 	}
 	if (run->savepoint_path != NULL) {
-		next = xasprintf("%s from %s%s", text, run->savepoint_path, run->allow_non_restored ? " partly" : "");
+		next = xasprintf("%s from %s%s", text, run->savepoint_path,
+		    run->allow_non_restored ? " partly" : "");
 		free(text);
 		text = next;
 	}
@@ -213,8 +214,8 @@ static struct gw_job *fake_add_job(const char *hex, enum job_state state, enum g
 {
 	static const char *const names[] = { "Source: ClickEvent Source", "ClickEvent Counter",
 		"Sink ClickEventStatistics Sink" };
-	static const char *const ids[] = { "bc764cd8ddf7a0cff126f51c16239658", "0a448493b4782967b150582570326227",
-		"ea632d67b7d595e5b851708ae9ad79d6" };
+	static const char *const ids[] = { "bc764cd8ddf7a0cff126f51c16239658",
+		"0a448493b4782967b150582570326227", "ea632d67b7d595e5b851708ae9ad79d6" };
 	struct gw_job *j = xcalloc(1, sizeof(*j));
 
 	j->id = fake_id(hex);

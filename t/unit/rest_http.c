@@ -73,8 +73,14 @@ static char *error_body(const char *sentence, const char **content_type)
 
 static const struct http_handler handler = { on_head, on_body, on_whole, on_end, error_body };
 static const struct http_limits limits = {
-	.head_bytes = 2048, .max_connections = 4, .head_ms = 300, .idle_ms = 600, .body_ms = 300,
-	.body_min_bytes = 1000, .write_ms = 300, .linger_ms = 200,
+	.head_bytes = 2048,
+	.max_connections = 4,
+	.head_ms = 300,
+	.idle_ms = 600,
+	.body_ms = 300,
+	.body_min_bytes = 1000,
+	.write_ms = 300,
+	.linger_ms = 200,
 };
 
 static struct http_server *start(void)
@@ -93,7 +99,8 @@ static void answers(const char *request, const char *status, const char *part, c
 {
 	char *answer = client_ask(request);
 
-	ok(strncmp(answer, "HTTP/1.1 ", 9) == 0 && strncmp(answer + 9, status, 3) == 0, "%s: status %s", what, status);
+	ok(strncmp(answer, "HTTP/1.1 ", 9) == 0 && strncmp(answer + 9, status, 3) == 0, "%s: status %s", what,
+	    status);
 	like(answer, part, "%s: its answer", what);
 	free(answer);
 }
@@ -102,14 +109,19 @@ static void test_ordinary(void)
 {
 	char *answer = client_ask("GET /a?b HTTP/1.1\r\nHost: x\r\n\r\n");
 
-	is_str(answer, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: keep-alive\r\n"
-	    "content-length: 10\r\n\r\nGET /a?b 0", "a GET and its answer");
+	is_str(answer,
+	    "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: keep-alive\r\n"
+	    "content-length: 10\r\n\r\nGET /a?b 0",
+	    "a GET and its answer");
 	free(answer);
-	answers("PATCH /p HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello", "200", "PATCH /p 5", "PATCH with a body");
-	answers("POST /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4;x=y\r\ndefg\r\n0\r\nT: v\r\n\r\n",
+	answers("PATCH /p HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello", "200", "PATCH /p 5",
+	    "PATCH with a body");
+	answers(
+	    "POST /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4;x=y\r\ndefg\r\n0\r\nT: v\r\n\r\n",
 	    "200", "POST /c 7", "chunks, an extension, a trailer");
 	answers("GET /a HTTP/1.0\r\n\r\n", "200", "Connection: close", "HTTP/1.0 closes");
-	answers("\r\n\r\nGET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "200", "Connection: close", "asked to close");
+	answers("\r\n\r\nGET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "200", "Connection: close",
+	    "asked to close");
 	answers("GET /a HTTP/1.1\nHost: x\n\n", "200", "GET /a 0", "bare line feeds");
 	answer = client_ask("HEAD /a HTTP/1.1\r\nHost: x\r\n\r\n");
 	like(answer, "content-length: 0\r\n\r\n", "HEAD has no body");
@@ -128,22 +140,29 @@ static void test_bad(void)
 		{ "GET http://evil/a HTTP/1.1\r\nHost: x\r\n\r\n", "400", "an absolute address" },
 		{ "GET /a HTTP/1.1\r\n\r\n", "400", "no Host" },
 		{ "GET /a HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", "400", "two Hosts" },
-		{ "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx", "400", "two lengths" },
-		{ "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\nx", "400",
-		    "length and chunks" },
+		{ "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx", "400",
+		    "two lengths" },
+		{ "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\nx",
+		    "400", "length and chunks" },
 		{ "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", "400", "a negative length" },
 		{ "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: +1\r\n\r\n", "400", "a signed length" },
-		{ "POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", "501", "another encoding" },
-		{ "POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "400", "a bad chunk size" },
-		{ "POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n", "400", "a chunk too long" },
+		{ "POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", "501",
+		    "another encoding" },
+		{ "POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "400",
+		    "a bad chunk size" },
+		{ "POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n", "400",
+		    "a chunk too long" },
 		{ "POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffff\r\n", "400",
 		    "a chunk of 4 PiB" },
 		{ "GET /a HTTP/1.1\r\nHost : x\r\n\r\n", "400", "a blank before the colon" },
 		{ "GET /a HTTP/1.1\r\nHost: x\r\n folded\r\n\r\n", "400", "a folded line" },
 		{ "GET /a HTTP/1.1\r\nHost: x\r\nExpect: magic\r\n\r\n", "417", "an unknown expectation" },
-		{ "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 100001\r\n\r\n", "413", "a body over the limit" },
-		{ "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999\r\n\r\n", "413", "a length of 91 TiB" },
-		{ "POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n", "404", "an answer before the body" },
+		{ "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 100001\r\n\r\n", "413",
+		    "a body over the limit" },
+		{ "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999\r\n\r\n", "413",
+		    "a length of 91 TiB" },
+		{ "POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n", "404",
+		    "an answer before the body" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -157,7 +176,8 @@ static void test_bad(void)
 static void test_large(void)
 {
 	char *head = xasprintf("GET /%04000d HTTP/1.1\r\nHost: x\r\n\r\n", 0);
-	char *chunks = xasprintf("POST /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n30000\r\n%0196608d\r\n", 0);
+	char *chunks = xasprintf(
+	    "POST /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n30000\r\n%0196608d\r\n", 0);
 	char *many = xmalloc(4000), *w = many;
 
 	answers(head, "431", "errors", "a head over the limit");
@@ -206,7 +226,8 @@ static void test_pipelining(void)
 
 static void test_pieces(void)
 {
-	const char *request = "POST /p HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\na\r\n0123456789\r\n0\r\n\r\n";
+	const char *request =
+	    "POST /p HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\na\r\n0123456789\r\n0\r\n\r\n";
 	int fd = client_open();
 	char *answer;
 
@@ -232,8 +253,8 @@ static void test_expect(void)
 	is_str(body_of(answer), "POST /p 3", "then the body is taken");
 	free(answer);
 	close(fd);
-	answers("POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: 999999\r\nExpect: 100-continue\r\n\r\n", "413", "errors",
-	    "Expect with too large a body is refused at once");
+	answers("POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: 999999\r\nExpect: 100-continue\r\n\r\n",
+	    "413", "errors", "Expect with too large a body is refused at once");
 }
 
 static void test_slow(void)
@@ -263,7 +284,8 @@ static void test_slow(void)
 	fd = client_open();
 	client_send(fd, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
 	free(client_read(fd));
-	ok(!client_is_closed(fd, 300) && client_is_closed(fd, 3000), "an idle connection is closed after its time");
+	ok(!client_is_closed(fd, 300) && client_is_closed(fd, 3000),
+	    "an idle connection is closed after its time");
 	close(fd);
 	/* A reader that takes nothing. */
 	fd = client_open();
@@ -274,7 +296,8 @@ static void test_slow(void)
 		turn();
 	while ((n = recv(fd, text, sizeof(text), MSG_DONTWAIT)) > 0)
 		total += (size_t)n;
-	ok((n == 0 || errno == ECONNRESET) && total < 4 * (4u << 20), "a client that reads nothing is given up");
+	ok((n == 0 || errno == ECONNRESET) && total < 4 * (4u << 20),
+	    "a client that reads nothing is given up");
 	close(fd);
 }
 
@@ -346,7 +369,8 @@ static void test_create_errors(struct http_server *s)
 	unsigned port = server_port;
 
 	(void)s;
-	ok(http_server_create(loop, "127.0.0.1", &port, -1, &limits, &handler, &echo, &e) == NULL, "a taken port");
+	ok(http_server_create(loop, "127.0.0.1", &port, -1, &limits, &handler, &echo, &e) == NULL,
+	    "a taken port");
 	like(e.msg, "is in use by another program", "... is said");
 	port = 0;
 	ok(http_server_create(loop, "no.such.host.invalid", &port, -1, &limits, &handler, &echo, &e) == NULL,

@@ -76,7 +76,8 @@ static char *client_read(int fd)
 
 		if (end != NULL && strncmp(text, "HTTP/1.1 100", 12) == 0)
 			return text;
-		if (end != NULL && length != NULL && (size_t)(end + 4 - text) + strtoul(length + 16, NULL, 10) <= len)
+		if (end != NULL && length != NULL &&
+		    (size_t)(end + 4 - text) + strtoul(length + 16, NULL, 10) <= len)
 			return text;
 		turn();
 		if (poll(&p, 1, 1) != 1)
@@ -127,8 +128,8 @@ static char *client_ask(const char *request)
 
 __attribute__((unused)) static char *client_call(const char *method, const char *path, const char *body)
 {
-	char *request = xasprintf("%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %zu\r\n\r\n%s", method, path,
-	    strlen(body), body);
+	char *request = xasprintf("%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %zu\r\n\r\n%s",
+	    method, path, strlen(body), body);
 	char *answer = client_ask(request);
 
 	free(request);

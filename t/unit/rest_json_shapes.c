@@ -11,12 +11,12 @@
 #include "t/unit/rest_fake_gateway.h"
 #include "t/unit/rest_http_client.h"
 
-#define RUNNING "fb9501bf1c301faa5bc10b446bd0b114"
-#define FAILED "9c4b2ea902a8815207346fda160bbdb8"
+#define RUNNING  "fb9501bf1c301faa5bc10b446bd0b114"
+#define FAILED   "9c4b2ea902a8815207346fda160bbdb8"
 #define FINISHED "3ae3807f1f357f4bdbda209d88af47ed"
 #define CANCELED "39d90c2b65576e5f3a770c8204adc364"
-#define UNKNOWN "deadbeefdeadbeefdeadbeefdeadbeef"
-#define JAR "62c36a80-8efa-4ffa-97e7-df35ec6389da_ClickCountJob.jar"
+#define UNKNOWN  "deadbeefdeadbeefdeadbeefdeadbeef"
+#define JAR      "62c36a80-8efa-4ffa-97e7-df35ec6389da_ClickCountJob.jar"
 
 /* The recorded answer `name` of a file; borrowed until its end. */
 static const cJSON *recorded(const char *file, const char *name)
@@ -53,14 +53,19 @@ static const cJSON *recorded(const char *file, const char *name)
 
 static const char *type_name(const cJSON *j)
 {
-	return cJSON_IsObject(j) ? "object" : cJSON_IsArray(j) ? "array" : cJSON_IsString(j) ? "string" :
-	    cJSON_IsNumber(j) ? "number" : cJSON_IsBool(j) ? "bool" : "null";
+	return cJSON_IsObject(j) ? "object" :
+	    cJSON_IsArray(j)     ? "array" :
+	    cJSON_IsString(j)    ? "string" :
+	    cJSON_IsNumber(j)    ? "number" :
+	    cJSON_IsBool(j)      ? "bool" :
+				   "null";
 }
 
 /* Keys that Weir may add or leave out. */
 static bool is_free(const char *key)
 {
-	return strcmp(key, "pending-operators") == 0 || strcmp(key, "location") == 0 || strcmp(key, "taskName") == 0;
+	return strcmp(key, "pending-operators") == 0 || strcmp(key, "location") == 0 ||
+	    strcmp(key, "taskName") == 0;
 }
 
 static char differs[512];
@@ -74,11 +79,13 @@ static bool same_shape(const char *at, const cJSON *got, const cJSON *want)
 	int i = 0;
 
 	if (strcmp(type_name(got), type_name(want)) != 0) {
-		snprintf(differs, sizeof(differs), "%s is a %s, recorded is a %s", at, type_name(got), type_name(want));
+		snprintf(differs, sizeof(differs), "%s is a %s, recorded is a %s", at, type_name(got),
+		    type_name(want));
 		return false;
 	}
 	cJSON_ArrayForEach(item, want) {
-		const cJSON *other = cJSON_IsObject(want) ? cJSON_GetObjectItemCaseSensitive(got, item->string) : item;
+		const cJSON *other =
+		    cJSON_IsObject(want) ? cJSON_GetObjectItemCaseSensitive(got, item->string) : item;
 
 		snprintf(path, sizeof(path), "%s.%s", at, cJSON_IsObject(want) ? item->string : "[]");
 		if (other == NULL && !is_free(item->string)) {
@@ -95,8 +102,10 @@ static bool same_shape(const char *at, const cJSON *got, const cJSON *want)
 			snprintf(differs, sizeof(differs), "%s is not recorded", path);
 			return false;
 		}
-		if (cJSON_IsArray(got) && cJSON_GetArraySize(want) > 0 && !same_shape(path, item,
-		        cJSON_GetArrayItem(want, cJSON_GetArraySize(want) == cJSON_GetArraySize(got) ? i++ : 0)))
+		if (cJSON_IsArray(got) && cJSON_GetArraySize(want) > 0 &&
+		    !same_shape(path, item,
+			cJSON_GetArrayItem(want,
+			    cJSON_GetArraySize(want) == cJSON_GetArraySize(got) ? i++ : 0)))
 			return false;
 	}
 	return true;
@@ -112,14 +121,15 @@ static const cJSON *member(const cJSON *j, const char *path)
 
 		snprintf(key, sizeof(key), "%.*s", (int)len, path);
 		j = cJSON_IsArray(j) ? cJSON_GetArrayItem(j, (int)strtol(key, NULL, 10)) :
-		    cJSON_GetObjectItemCaseSensitive(j, key);
+				       cJSON_GetObjectItemCaseSensitive(j, key);
 		path += len + (path[len] == '/');
 	}
 	return j;
 }
 
 /* Ask; compare status and shape with what was recorded. The answer, freed by the caller. */
-static cJSON *shape_is(const char *method, const char *path, const char *body, const char *file, const char *name)
+static cJSON *shape_is(const char *method, const char *path, const char *body, const char *file,
+    const char *name)
 {
 	const cJSON *want = recorded(file, name);
 	char *answer = client_call(method, path, body);
@@ -132,14 +142,17 @@ static cJSON *shape_is(const char *method, const char *path, const char *body, c
 	}
 	status = cJSON_GetStringValue(cJSON_GetObjectItem(want, "status"));
 	ok(strncmp(answer, status, 12) == 0, "%s %s: %s", method, path, status);
-	ok(strstr(answer, "\r\nContent-Type: application/json; charset=UTF-8\r\n") != NULL, "%s %s: is JSON", method, path);
-	if (!ok(same_shape("", got, cJSON_GetObjectItem(want, "body")), "%s %s: shaped as %s/%s", method, path, file, name))
+	ok(strstr(answer, "\r\nContent-Type: application/json; charset=UTF-8\r\n") != NULL, "%s %s: is JSON",
+	    method, path);
+	if (!ok(same_shape("", got, cJSON_GetObjectItem(want, "body")), "%s %s: shaped as %s/%s", method,
+		path, file, name))
 		diag("%s", differs);
 	free(answer);
 	return got;
 }
 
-static void shape_only(const char *method, const char *path, const char *body, const char *file, const char *name)
+static void shape_only(const char *method, const char *path, const char *body, const char *file,
+    const char *name)
 {
 	cJSON_Delete(shape_is(method, path, body, file, name));
 }
@@ -156,7 +169,8 @@ static void error_is(const char *method, const char *path, const char *body, con
 	snprintf(first, sizeof(first), "%.*s", (int)strcspn(mine, "\n"), mine);
 	snprintf(recorded_first, sizeof(recorded_first), "%.*s", (int)strcspn(theirs, "\n"), theirs);
 	is_str(first, recorded_first, "%s %s: first line of the error", method, path);
-	is_int(cJSON_GetArraySize(member(got, "errors")), cJSON_GetArraySize(want), "%s %s: messages", method, path);
+	is_int(cJSON_GetArraySize(member(got, "errors")), cJSON_GetArraySize(want), "%s %s: messages", method,
+	    path);
 	cJSON_Delete(got);
 }
 
@@ -171,8 +185,8 @@ static void test_cluster(void)
 	is_int(member(got, "refresh-interval")->valueint, 3000, "the refresh interval of the configuration");
 	cJSON_Delete(got);
 	got = shape_is("GET", "/taskmanagers", "", "steady", "taskmanagers");
-	is_int((int64_t)member(got, "taskmanagers/0/timeSinceLastHeartbeat")->valuedouble, fake.tms[0].last_heartbeat_ms,
-	    "the heartbeat's absolute time");
+	is_int((int64_t)member(got, "taskmanagers/0/timeSinceLastHeartbeat")->valuedouble,
+	    fake.tms[0].last_heartbeat_ms, "the heartbeat's absolute time");
 	cJSON_Delete(got);
 }
 
@@ -188,11 +202,13 @@ static void test_jobs(void)
 	cJSON_Delete(got);
 	got = shape_is("GET", "/jobs/" RUNNING, "", "steady", "job");
 	is_int(cJSON_GetArraySize(member(got, "vertices")), 3, "three vertices");
-	is_str(cJSON_GetStringValue(member(got, "vertices/0/name")), "Source: ClickEvent Source", "source first");
-	is_str(cJSON_GetStringValue(member(got, "plan/nodes/0/description")), "Sink ClickEventStatistics Sink",
-	    "in the plan the sink is first");
+	is_str(cJSON_GetStringValue(member(got, "vertices/0/name")), "Source: ClickEvent Source",
+	    "source first");
+	is_str(cJSON_GetStringValue(member(got, "plan/nodes/0/description")),
+	    "Sink ClickEventStatistics Sink", "in the plan the sink is first");
 	ok(member(got, "plan/nodes/2/inputs") == NULL, "a source has no inputs");
-	is_str(cJSON_GetStringValue(member(got, "plan/nodes/1/inputs/0/ship_strategy")), "HASH", "its ship strategy");
+	is_str(cJSON_GetStringValue(member(got, "plan/nodes/1/inputs/0/ship_strategy")), "HASH",
+	    "its ship strategy");
 	is_int(member(got, "end-time")->valueint, -1, "not ended");
 	is_int(member(got, "duration")->valueint, 10000, "duration up to now");
 	is_int(member(got, "status-counts/RUNNING")->valueint, 3, "counts are of vertices");
@@ -209,7 +225,8 @@ static void test_jobs(void)
 	shape_only("GET", "/jobs/" RUNNING "/plan", "", "steady", "job_plan");
 	got = shape_is("GET", "/jobs/" RUNNING "/config", "", "steady", "job_config");
 	cJSON_Delete(got);
-	shape_only("GET", "/jobs/" RUNNING "/vertices/bc764cd8ddf7a0cff126f51c16239658", "", "steady", "vertex0");
+	shape_only("GET", "/jobs/" RUNNING "/vertices/bc764cd8ddf7a0cff126f51c16239658", "", "steady",
+	    "vertex0");
 }
 
 static void test_vertex_states(void)
@@ -218,10 +235,14 @@ static void test_vertex_states(void)
 		enum gw_task_state a, b;
 		const char *want;
 	} rows[] = {
-		{ GW_TASK_RUNNING, GW_TASK_FAILED, "FAILED" }, { GW_TASK_FINISHED, GW_TASK_CANCELING, "CANCELING" },
-		{ GW_TASK_CANCELED, GW_TASK_RUNNING, "CANCELED" }, { GW_TASK_RUNNING, GW_TASK_INITIALIZING, "INITIALIZING" },
-		{ GW_TASK_SCHEDULED, GW_TASK_RUNNING, "RUNNING" }, { GW_TASK_FINISHED, GW_TASK_FINISHED, "FINISHED" },
-		{ GW_TASK_FINISHED, GW_TASK_SCHEDULED, "RUNNING" }, { GW_TASK_SCHEDULED, GW_TASK_DEPLOYING, "CREATED" },
+		{ GW_TASK_RUNNING, GW_TASK_FAILED, "FAILED" },
+		{ GW_TASK_FINISHED, GW_TASK_CANCELING, "CANCELING" },
+		{ GW_TASK_CANCELED, GW_TASK_RUNNING, "CANCELED" },
+		{ GW_TASK_RUNNING, GW_TASK_INITIALIZING, "INITIALIZING" },
+		{ GW_TASK_SCHEDULED, GW_TASK_RUNNING, "RUNNING" },
+		{ GW_TASK_FINISHED, GW_TASK_FINISHED, "FINISHED" },
+		{ GW_TASK_FINISHED, GW_TASK_SCHEDULED, "RUNNING" },
+		{ GW_TASK_SCHEDULED, GW_TASK_DEPLOYING, "CREATED" },
 	};
 	struct gw_vertex *v = &fake.jobs[0]->vertices[0];
 
@@ -244,8 +265,8 @@ static void test_vertex_states(void)
 static void test_exceptions(void)
 {
 	static struct gw_exception history[] = {
-		{ "java.lang.RuntimeException", "java.lang.RuntimeException: Artificial failure.", 1795344534331,
-		    "ClickEvent Counter (2/2) - execution #2", "localhost", "tm" },
+		{ "java.lang.RuntimeException", "java.lang.RuntimeException: Artificial failure.",
+		    1795344534331, "ClickEvent Counter (2/2) - execution #2", "localhost", "tm" },
 		{ "weir.WorkerLost", "weir.WorkerLost: taskmanager killed", 1795344534000, NULL, NULL, NULL },
 	};
 	cJSON *got;
@@ -257,13 +278,15 @@ static void test_exceptions(void)
 	is_int(cJSON_GetArraySize(member(got, "exceptionHistory/entries")), 2, "two failures");
 	ok(member(got, "exceptionHistory/entries/1/taskName") == NULL, "a global one has no task");
 	cJSON_Delete(got);
-	got = shape_is("GET", "/jobs/" RUNNING "/exceptions?maxExceptions=1", "", "steady", "job_exceptions_maxExceptions_1");
+	got = shape_is("GET", "/jobs/" RUNNING "/exceptions?maxExceptions=1", "", "steady",
+	    "job_exceptions_maxExceptions_1");
 	ok(cJSON_IsTrue(member(got, "exceptionHistory/truncated")), "cut off");
 	cJSON_Delete(got);
 	fake.jobs[1]->n_exceptions = fake.jobs[1]->n_failed_now = 1;
 	fake.jobs[1]->exceptions = fake.jobs[1]->failed_now = history;
 	got = shape_is("GET", "/jobs/" FAILED "/exceptions", "", "failed", "job_exceptions");
-	is_str(cJSON_GetStringValue(member(got, "all-exceptions/0/task")), "ClickEvent Counter (2/2)", "the task alone");
+	is_str(cJSON_GetStringValue(member(got, "all-exceptions/0/task")), "ClickEvent Counter (2/2)",
+	    "the task alone");
 	cJSON_Delete(got);
 	error_is("GET", "/jobs/" RUNNING "/exceptions?maxExceptions=abc", "", "bad_query_maxExceptions");
 	fake.jobs[0]->n_exceptions = 0;
@@ -275,15 +298,18 @@ static void test_result(void)
 
 	shape_only("GET", "/jobs/" RUNNING "/execution-result", "", "steady", "job_execution_result");
 	text = client_call("GET", "/jobs/" FINISHED "/execution-result", "");
-	is_str(body_of(text), "{\"status\":{\"id\":\"COMPLETED\"},\"job-execution-result\":{\"id\":\"" FINISHED "\","
-	    "\"application-status\":\"SUCCEEDED\",\"accumulator-results\":{},\"net-runtime\":9000}}", "a finished job's result");
+	is_str(body_of(text),
+	    "{\"status\":{\"id\":\"COMPLETED\"},\"job-execution-result\":{\"id\":\"" FINISHED "\","
+	    "\"application-status\":\"SUCCEEDED\",\"accumulator-results\":{},\"net-runtime\":9000}}",
+	    "a finished job's result");
 	free(text);
 	text = client_call("GET", "/jobs/" CANCELED "/execution-result", "");
 	like(text, "\"application-status\":\"CANCELED\"", "a cancelled one's");
 	free(text);
 	text = client_call("GET", "/jobs/" FAILED "/execution-result", "");
 	like(text, "\"application-status\":\"FAILED\"", "a failed one's");
-	like(text, "\"failure-cause\":{\"class\":\"java.lang.RuntimeException\",\"stack-trace\":\"java.lang.RuntimeException: "
+	like(text,
+	    "\"failure-cause\":{\"class\":\"java.lang.RuntimeException\",\"stack-trace\":\"java.lang.RuntimeException: "
 	    "Artificial failure.\",\"serialized-throwable\":\"rO0ABXNyAClvcmcuYXBhY2hlLmZsaW5rLnV0aWwuU2VyaWFsaXplZFRocm93YWJsZ",
 	    "with its cause");
 	free(text);
@@ -298,10 +324,12 @@ static void test_metrics(void)
 
 	cJSON_ArrayForEach(a, want)
 		cJSON_ArrayForEach(b, got)
-			found += strcmp(cJSON_GetStringValue(member(a, "id")), cJSON_GetStringValue(member(b, "id"))) == 0;
+			found += strcmp(cJSON_GetStringValue(member(a, "id")),
+				     cJSON_GetStringValue(member(b, "id"))) == 0;
 	is_int(found, cJSON_GetArraySize(want), "the recorded metrics, all of them");
 	cJSON_Delete(got);
-	shape_only("GET", "/jobs/" RUNNING "/metrics?get=uptime,numRestarts", "", "steady", "job_metrics_get");
+	shape_only("GET", "/jobs/" RUNNING "/metrics?get=uptime,numRestarts", "", "steady",
+	    "job_metrics_get");
 	text = client_call("GET", "/jobs/" RUNNING "/metrics?get=uptime,nonsense", "");
 	is_str(body_of(text), "[{\"id\":\"uptime\",\"value\":\"9000\"}]", "what is unknown is left out");
 	free(text);
@@ -328,7 +356,8 @@ static void test_cancel(void)
 
 static void test_jars(void)
 {
-	static const char small[] = "--B\r\nContent-Disposition: form-data; name=\"jarfile\"; filename=\"a.so\"\r\n\r\n"
+	static const char small[] =
+	    "--B\r\nContent-Disposition: form-data; name=\"jarfile\"; filename=\"a.so\"\r\n\r\n"
 	    "data\r\n--B--\r\n";
 	static const char head[] = "--B\r\nContent-Disposition: form-data; filename=\"big.so\"\r\n\r\n";
 	static const char tail[] = "\r\n--B--\r\n";
@@ -336,16 +365,20 @@ static void test_jars(void)
 	cJSON *got;
 
 	got = shape_is("GET", "/jars", "", "jars", "jars");
-	ok(strncmp(cJSON_GetStringValue(member(got, "address")), "http://localhost:", 17) == 0, "our address");
+	ok(strncmp(cJSON_GetStringValue(member(got, "address")), "http://localhost:", 17) == 0,
+	    "our address");
 	ok(cJSON_GetArraySize(member(got, "files/1/entry")) == 0, "a file whose entry is not known");
 	cJSON_Delete(got);
 	shape_only("DELETE", "/jars/x.jar", "", "jars", "jar_delete");
 	fake.text = "/up/flink-web-upload/1_a.so";
-	request = xasprintf("POST /jars/upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=B\r\n"
-	    "Content-Length: %zu\r\n\r\n%s", strlen(small), small);
+	request = xasprintf(
+	    "POST /jars/upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=B\r\n"
+	    "Content-Length: %zu\r\n\r\n%s",
+	    strlen(small), small);
 	text = client_ask(request);
 	free(request);
-	is_str(body_of(text), "{\"filename\":\"/up/flink-web-upload/1_a.so\",\"status\":\"success\"}", "an upload");
+	is_str(body_of(text), "{\"filename\":\"/up/flink-web-upload/1_a.so\",\"status\":\"success\"}",
+	    "an upload");
 	is_str(fake.asked, "add a.so", "under its name");
 	ok(fake.upload_len == 4 && memcmp(fake.upload_data, "data", 4) == 0, "with its content");
 	free(text);
@@ -356,8 +389,10 @@ static void test_jars(void)
 		int fd = client_open();
 
 		memset(data, 'd', size);
-		request = xasprintf("POST /jars/upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; "
-		    "boundary=B\r\nContent-Length: %zu\r\n\r\n%s", size + strlen(head) + strlen(tail), head);
+		request = xasprintf(
+		    "POST /jars/upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; "
+		    "boundary=B\r\nContent-Length: %zu\r\n\r\n%s",
+		    size + strlen(head) + strlen(tail), head);
 		client_send(fd, request);
 		client_send_n(fd, data, size);
 		client_send(fd, tail);
@@ -401,16 +436,19 @@ static void test_run(void)
 	asks("/jars/j/run?program-args=x&parallelism=2&savepointPath=/q&allowNonRestoredState=true",
 	    "{\"entryClass\":\"E\",\"parallelism\":null,\"programArgs\":null,\"savepointPath\":null,\"allowNonRestoredState\":null}",
 	    "run j p=2 [x] from /q partly");
-	asks("/jars/j/run?parallelism=2&program-args=x", "{\"parallelism\":4,\"programArgs\":\"y\"}", "run j p=4 [y]");
+	asks("/jars/j/run?parallelism=2&program-args=x", "{\"parallelism\":4,\"programArgs\":\"y\"}",
+	    "run j p=4 [y]");
 	asks("/jars/j/run?programArg=a,b%20c", "", "run j p=0 [a] [b c]");
-	asks("/jars/j/run", "{\"programArgsList\":[\"a b\",\"\"],\"jobId\":\"" RUNNING "\"}", "run j p=0 [a b] [] as " RUNNING);
+	asks("/jars/j/run", "{\"programArgsList\":[\"a b\",\"\"],\"jobId\":\"" RUNNING "\"}",
+	    "run j p=0 [a b] [] as " RUNNING);
 	asks("/v1/jars/j%20k/run", "", "run j k p=0");
 	error_is("POST", "/jars/j/run", "{\"parallelism\":0}", "jar_run_bad_parallelism");
 	error_is("POST", "/jars/j/run", "{\"parallelism\":\"abc\"}", "jar_run_bad_parallelism_str");
 	error_is("POST", "/jars/j/run?parallelism=abc", "", "jar_plan_bad_parallelism");
 	error_is("POST", "/jars/j/run", "{\"x\":1}", "jar_run_unknown_field");
 	error_is("POST", "/jars/j/run", "{x", "jar_run_badjson");
-	error_is("POST", "/jars/j/run", "{\"programArgs\":\"a\",\"programArgsList\":[\"a\"]}", "jar_run_both_args");
+	error_is("POST", "/jars/j/run", "{\"programArgs\":\"a\",\"programArgsList\":[\"a\"]}",
+	    "jar_run_both_args");
 	err_set(&fake.err, ERR_USER, "the program's main failed");
 	error_is("POST", "/jars/j/run", "", "jar_run_bad_args");
 	text = client_call("POST", "/jars/j/run", "");
@@ -468,7 +506,8 @@ static void test_errors(void)
 	error_is("GET", "/jobs/" UNKNOWN "/plan", "", "unknown_job_plan");
 	error_is("GET", "/jobs/" UNKNOWN "/config", "", "unknown_job_config");
 	error_is("GET", "/jobs/" UNKNOWN "/execution-result", "", "unknown_job_execution_result");
-	error_is("GET", "/jobs/" UNKNOWN "/vertices/bc764cd8ddf7a0cff126f51c16239658", "", "unknown_job_vertex");
+	error_is("GET", "/jobs/" UNKNOWN "/vertices/bc764cd8ddf7a0cff126f51c16239658", "",
+	    "unknown_job_vertex");
 	error_is("GET", "/jobs/" RUNNING "/vertices/" UNKNOWN, "", "unknown_vertex");
 	error_is("GET", "/nonexistent", "", "unknown_path");
 	error_is("POST", "/nonexistent", "", "unknown_path_post");
@@ -491,7 +530,7 @@ static void test_errors(void)
 	like(text, "HTTP/1.1 421", "a foreign Host");
 	free(text);
 	text = client_ask("POST /jars/j/run HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.example\r\n"
-	    "Content-Length: 0\r\n\r\n");
+			  "Content-Length: 0\r\n\r\n");
 	like(text, "HTTP/1.1 403", "another page");
 	ok(strstr(text, "Access-Control") == NULL, "no CORS field");
 	free(text);

@@ -65,23 +65,27 @@ static const char *parse(const char *type, const char *body, size_t step)
 }
 
 #define TYPE "multipart/form-data; boundary=XX"
-#define PART(filename, data) "--XX\r\nContent-Disposition: form-data; name=\"jarfile\"; filename=\"" filename \
+#define PART(filename, data) \
+	"--XX\r\nContent-Disposition: form-data; name=\"jarfile\"; filename=\"" filename \
 	"\"\r\nContent-Type: application/octet-stream\r\n\r\n" data "\r\n"
 
 static void test_parser(void)
 {
-	static const char *body = "preamble\r\n" PART("a.so", "one\r\n--X\r\n-two")
-	    "--XX  \r\ncontent-disposition: form-data; name=f\r\n\r\nvalue\r\n--XX\r\n\r\nbare\r\n--XX--epilogue\r\n--XX";
+	static const char *body = "preamble\r\n" PART("a.so",
+	    "one\r\n--X\r\n-two") "--XX  \r\ncontent-disposition: form-data; name=f\r\n\r\nvalue\r\n--XX\r\n\r\nbare\r\n--XX--epilogue\r\n--XX";
 
 	for (size_t step = 1; step <= strlen(body); step++) {
-		if (strcmp(parse(TYPE, body, step), "(jarfile:a.so|one\r\n--X\r\n-two)(f:-|value)(-:-|bare).") != 0) {
+		if (strcmp(parse(TYPE, body, step),
+			"(jarfile:a.so|one\r\n--X\r\n-two)(f:-|value)(-:-|bare).") != 0) {
 			is_str(trace, "", "cut every %zu bytes", step);
 			return;
 		}
 	}
 	ok(true, "a body is the same however it is cut");
-	is_str(parse("multipart/form-data; charset=x; BOUNDARY=\"XX\"", "--XX--", 99), ".", "a quoted boundary, no part");
-	is_str(parse(TYPE, PART("q\\\"x\\y;z.jar", "") "--XX--", 99), "(jarfile:q\"x\\y;z.jar|).", "a strange file name");
+	is_str(parse("multipart/form-data; charset=x; BOUNDARY=\"XX\"", "--XX--", 99), ".",
+	    "a quoted boundary, no part");
+	is_str(parse(TYPE, PART("q\\\"x\\y;z.jar", "") "--XX--", 99), "(jarfile:q\"x\\y;z.jar|).",
+	    "a strange file name");
 	like(parse(TYPE, PART("a", "data"), 99), "...", "no end");
 	like(parse(TYPE, "--XXjunk", 99), "boundary", "junk behind a boundary");
 	like(parse(TYPE, PART("stop", "data") "--XX--", 99), "stopped", "an event stops it");
@@ -117,7 +121,8 @@ static const char *upload(const char *body)
 		size_t len;
 
 		ok(strncmp(path, fake.upload_dir, strlen(fake.upload_dir)) == 0 &&
-		    strchr(path + strlen(fake.upload_dir) + 1, '/') == NULL, "the file is right in the directory");
+			strchr(path + strlen(fake.upload_dir) + 1, '/') == NULL,
+		    "the file is right in the directory");
 		ok(stat(path, &st) == 0 && (st.st_mode & 0777) == 0600, "for its owner alone");
 		ok(file_read(path, 4096, &data, &len, &e) == 0, "it can be read");
 		stored = xasprintf("%s=%s", upload_name(u), data);
@@ -139,13 +144,15 @@ static void test_upload(void)
 	is_str(upload(PART(".so", "x") "--XX--"), "Only Jar files are allowed.", "a suffix alone");
 	is_str(upload(PART("", "x") "--XX--"), "Only Jar files are allowed.", "no name");
 	is_str(upload("--XX--"), "Exactly 1 file must be sent, received 0.", "no file");
-	is_str(upload(PART("a.so", "x") PART("b.so", "y") "--XX--"), "Exactly 1 file must be sent, received 2.", "two");
+	is_str(upload(PART("a.so", "x") PART("b.so", "y") "--XX--"),
+	    "Exactly 1 file must be sent, received 2.", "two");
 	like(upload(PART("a.so", "x")), "before its closing boundary", "half an upload");
 	{
 		char *dir = fake.upload_dir;
 
 		fake.upload_dir = xstrdup("/nonexistent/directory");
-		like(upload(PART("a.so", "x") "--XX--"), "cannot store the upload in /nonexistent", "no directory");
+		like(upload(PART("a.so", "x") "--XX--"), "cannot store the upload in /nonexistent",
+		    "no directory");
 		free(fake.upload_dir);
 		fake.upload_dir = dir;
 	}
@@ -155,7 +162,9 @@ static void test_upload(void)
 		memset(name, 'n', sizeof(name));
 		snprintf(name + 390, 10, ".so");
 		{
-			char *body = xasprintf("--XX\r\nContent-Disposition: form-data; filename=\"%s\"\r\n\r\nx\r\n--XX--", name);
+			char *body = xasprintf(
+			    "--XX\r\nContent-Disposition: form-data; filename=\"%s\"\r\n\r\nx\r\n--XX--",
+			    name);
 
 			is_int(strcspn(upload(body), "="), 200, "a long name is shortened");
 			free(body);

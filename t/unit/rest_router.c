@@ -48,8 +48,8 @@ static void test_routes(void)
 	for (unsigned i = 0; i < route_count(); i++) {
 		const struct route *r = route_at(i);
 
-		ok(r->priority >= 1 && r->priority <= 3 && r->sentence[0] != '\0', "%s %s: complete", r->method,
-		    r->pattern);
+		ok(r->priority >= 1 && r->priority <= 3 && r->sentence[0] != '\0', "%s %s: complete",
+		    r->method, r->pattern);
 		is_str(found(r->method, r->pattern, p), r->pattern, "%s %s: no other row hides it", r->method,
 		    r->pattern);
 	}
@@ -95,13 +95,18 @@ static void test_guard(void)
 	is_int(guard("GET / HTTP/1.0\r\n\r\n", true), 0, "HTTP/1.0 without a Host");
 	is_int(guard("GET / HTTP/1.1\r\nHost: evil.example:8081\r\n\r\n", true), 421, "a foreign name");
 	is_int(guard("GET / HTTP/1.1\r\nHost: [::1\r\n\r\n", true), 421, "a broken address");
-	is_int(guard("GET / HTTP/1.1\r\nHost: other.example\r\n\r\n", false), 0, "bound wide, names are not known");
+	is_int(guard("GET / HTTP/1.1\r\nHost: other.example\r\n\r\n", false), 0,
+	    "bound wide, names are not known");
 	is_int(guard("POST / HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.example\r\n\r\n", true), 403,
 	    "another page's change");
-	is_int(guard("POST / HTTP/1.1\r\nHost: localhost\r\nOrigin: null\r\n\r\n", true), 403, "a sandboxed page's");
-	is_int(guard("POST / HTTP/1.1\r\nHost: localhost:1\r\nOrigin: http://localhost:1\r\n\r\n", true), 0, "our page's");
-	is_int(guard("DELETE / HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: cross-site\r\n\r\n", true), 403, "cross-site");
-	is_int(guard("GET / HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.example\r\n\r\n", true), 0, "reading");
+	is_int(guard("POST / HTTP/1.1\r\nHost: localhost\r\nOrigin: null\r\n\r\n", true), 403,
+	    "a sandboxed page's");
+	is_int(guard("POST / HTTP/1.1\r\nHost: localhost:1\r\nOrigin: http://localhost:1\r\n\r\n", true), 0,
+	    "our page's");
+	is_int(guard("DELETE / HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: cross-site\r\n\r\n", true), 403,
+	    "cross-site");
+	is_int(guard("GET / HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.example\r\n\r\n", true), 0,
+	    "reading");
 }
 
 static const char *split(struct gw_arena *a, const char *text)
@@ -126,8 +131,8 @@ static void test_words(void)
 	const char **words;
 	unsigned n;
 
-	is_str(split(a, "--bootstrap.servers kafka:9092  --checkpointing"), "[--bootstrap.servers][kafka:9092][--checkpointing]",
-	    "blanks");
+	is_str(split(a, "--bootstrap.servers kafka:9092  --checkpointing"),
+	    "[--bootstrap.servers][kafka:9092][--checkpointing]", "blanks");
 	is_str(split(a, "a \"b c\" 'd e'f"), "[a][b c][d ef]", "quotes");
 	is_str(split(a, "a\\ b \"\\\"\" '\\'"), "[a b][\"][\\]", "backslashes");
 	is_str(split(a, " \t "), "", "nothing");
@@ -155,13 +160,18 @@ static void test_bodies(void)
 	int64_t n;
 
 	ok(parses(BODY_EMPTY, "") && parses(BODY_EMPTY, "{}") && parses(BODY_EMPTY, " \n"), "empty bodies");
-	ok(!parses(BODY_EMPTY, "{\"a\":1}") && !parses(BODY_EMPTY, "[]") && !parses(BODY_EMPTY, "x"), "not empty");
-	ok(parses(BODY_JAR_RUN, "{\"entryClass\":null,\"parallelism\":null,\"programArgs\":null,\"savepointPath\":null,"
-	    "\"allowNonRestoredState\":null}"), "the dashboard's nulls");
+	ok(!parses(BODY_EMPTY, "{\"a\":1}") && !parses(BODY_EMPTY, "[]") && !parses(BODY_EMPTY, "x"),
+	    "not empty");
+	ok(parses(BODY_JAR_RUN,
+	       "{\"entryClass\":null,\"parallelism\":null,\"programArgs\":null,\"savepointPath\":null,"
+	       "\"allowNonRestoredState\":null}"),
+	    "the dashboard's nulls");
 	ok(!parses(BODY_JAR_RUN, "{\"x\":1}"), "an unknown field");
 	ok(!parses(BODY_JAR_RUN, "{\"parallelism\":\"abc\"}"), "a wrong type");
-	ok(!parses(BODY_JAR_RUN, "{\"parallelism\":1.5}") && !parses(BODY_JAR_RUN, "{\"parallelism\":1e99}"), "no integer");
-	ok(!parses(BODY_JAR_RUN, "{\"programArgs\":5}") && !parses(BODY_JAR_RUN, "{\"programArgsList\":[1]}"), "no strings");
+	ok(!parses(BODY_JAR_RUN, "{\"parallelism\":1.5}") && !parses(BODY_JAR_RUN, "{\"parallelism\":1e99}"),
+	    "no integer");
+	ok(!parses(BODY_JAR_RUN, "{\"programArgs\":5}") && !parses(BODY_JAR_RUN, "{\"programArgsList\":[1]}"),
+	    "no strings");
 	ok(!parses(BODY_JAR_RUN, "{} x") && !parses(BODY_JAR_RUN, "{"), "garbage behind, unfinished");
 	ok(!parses(BODY_JAR_RUN, "{\"programArgs\":\"a\\u0000b\"}"), "an escaped NUL");
 	ok(body_parse(BODY_JAR_RUN, "{}\0x", 4) == NULL, "a NUL");

@@ -12,7 +12,8 @@ static bool is_route(const char *item)
 		const struct route *r = route_at(i);
 		size_t len = strlen(r->method);
 
-		if (strncmp(item, r->method, len) == 0 && item[len] == ' ' && strcmp(item + len + 1, r->pattern) == 0)
+		if (strncmp(item, r->method, len) == 0 && item[len] == ' ' &&
+		    strcmp(item + len + 1, r->pattern) == 0)
 			return true;
 	}
 	return false;
@@ -30,7 +31,8 @@ static void check(char *page)
 	}
 	for (char *line = page, *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
 		*end = '\0';
-		if (strncmp(line, ".It ", 4) == 0 && strchr(line, '/') != NULL && strchr(line + 4, ' ') != NULL) {
+		if (strncmp(line, ".It ", 4) == 0 && strchr(line, '/') != NULL &&
+		    strchr(line + 4, ' ') != NULL) {
 			ok(is_route(line + 4), "%s of " MAN " is a route", line + 4);
 			n++;
 		}
