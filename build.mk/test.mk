@@ -8,7 +8,9 @@
 PROVE     := prove --exec '' --failures --timer
 TESTS_cluster := $(sort $(wildcard t/[567]*.t t/r*.t))
 TESTS_kafka   := $(sort $(wildcard t/8*.t))
-ASAN_UNITS    := $(filter-out %/shm_ring_kill %/supervisor_child %/supervisor_tm_link,$(UNITS))
+unit_names     = $(patsubst t/unit/%.c,build/t/unit/%,$(wildcard $(1:%=t/unit/%.c)))
+ASAN_UNITS    := $(call unit_names,base_* shm_* graph_* worker_* job_*)
+TSAN_UNITS    := $(call unit_names,shm_ring_threads worker_slot worker_task worker_fiber worker_attempt)
 FUZZ_SECONDS  ?= 10
 
 .PHONY: check check-quick check-unit check-sim check-cluster check-kafka check-fuzz check-asan check-tsan \
@@ -27,27 +29,30 @@ check-cluster: test-programs
 	$(if $(TESTS_cluster),$(PROVE) $(TESTS_cluster))
 check-kafka: test-programs
 	$(if $(TESTS_kafka),t/kafka/with-broker $(PROVE) $(TESTS_kafka))
+# A make within make: as parallel as the outer one, or as there are processors.
+SUBMAKE = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 # Each target runs over its corpus and FUZZ_SECONDS of mutations; what it finds stays in build/fuzz.
 check-fuzz fuzz:
-	@$(MAKE) --no-print-directory KIND=fuzz fuzzers
+	@$(SUBMAKE) KIND=fuzz fuzzers
 	@t/fuzz/run $(FUZZ_SECONDS) build/fuzz/t/fuzz
-# t/0 to t/4 (the unit tests of base, shm, graph, worker) and the simulation.
+# t/0 to t/4: the unit tests of base, shm, graph, worker and jobs.
 check-asan:
-	@$(MAKE) --no-print-directory KIND=asan asan-programs
-	$(PROVE) $(filter build/asan/t/unit/base_% build/asan/t/unit/shm_% build/asan/t/unit/graph_% build/asan/t/unit/worker_% \
-	    build/asan/t/unit/job_%,$(patsubst build/t/%,build/asan/t/%,$(UNITS)))
+	@$(SUBMAKE) KIND=asan asan-units
+	$(PROVE) $(patsubst build/%,build/asan/%,$(ASAN_UNITS))
+# The ring, and what makes a slot: fibers, tasks, attempts with their connector thread.
 check-tsan:
-	@$(MAKE) --no-print-directory KIND=tsan build/tsan/t/unit/shm_ring_threads
-	$(PROVE) build/tsan/t/unit/shm_ring_threads
-.PHONY: asan-programs
-asan-programs: unit
+	@$(SUBMAKE) KIND=tsan tsan-units
+	$(PROVE) $(patsubst build/%,build/tsan/%,$(TSAN_UNITS))
+.PHONY: asan-units tsan-units
+asan-units: $(patsubst build/%,build/asan/%,$(ASAN_UNITS)) $(TEST_JOBS)
+tsan-units: $(patsubst build/%,build/tsan/%,$(TSAN_UNITS)) $(TEST_JOBS)
 # The whole suite under ASan+UBSan, and ring and slots under TSan: by hand, before a change is called done.
 asan:
-	@$(MAKE) --no-print-directory KIND=asan all unit sim
-	BUILD=build/asan t/check-asan
-tsan:
-	@$(MAKE) --no-print-directory KIND=tsan unit
-	$(PROVE) $(sort $(wildcard build/tsan/t/unit/shm_ring_threads build/tsan/t/unit/worker_*))
+	@$(SUBMAKE) KIND=asan all unit sim
+	BUILD=build/asan $(PROVE) $(patsubst build/%,build/asan/%,$(UNITS) $(SIM))
+	$(if $(TESTS_cluster),BUILD=build/asan $(PROVE) $(TESTS_cluster))
+	$(if $(TESTS_kafka),BUILD=build/asan t/kafka/with-broker $(PROVE) $(TESTS_kafka))
+tsan: check-tsan
 
 lint: all
 	$(PROVE) t/lint
