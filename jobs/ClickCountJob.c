@@ -32,7 +32,8 @@ WEIR_DESERIALIZER(read_millis, click_event)(weir_ctx *ctx, const weir_message *m
 	return read_event(ctx, msg, e, TS_MILLIS);
 }
 
-WEIR_SERIALIZER(write_playground, click_statistics)(weir_ctx *ctx, const click_statistics *in, weir_message_out *out)
+WEIR_SERIALIZER(write_playground, click_statistics)
+(weir_ctx *ctx, const click_statistics *in, weir_message_out *out)
 {
 	(void)ctx;
 	return write_statistics(in, out, TS_PLAYGROUND);
@@ -47,7 +48,8 @@ WEIR_SERIALIZER(write_iso, click_statistics)(weir_ctx *ctx, const click_statisti
 	(void)ctx;
 	return write_statistics(in, out, TS_ISO);
 }
-WEIR_SERIALIZER(write_millis, click_statistics)(weir_ctx *ctx, const click_statistics *in, weir_message_out *out)
+WEIR_SERIALIZER(write_millis, click_statistics)
+(weir_ctx *ctx, const click_statistics *in, weir_message_out *out)
 {
 	(void)ctx;
 	return write_statistics(in, out, TS_MILLIS);
@@ -127,7 +129,7 @@ static const weir_param params[] = {
 	{ "timestamp-format", 's', "playground", "playground, HH, iso or millis" },
 	{ "on-malformed", 's', "fail", "what a message that is no click event does: fail or skip" },
 	{ "properties.*", 's', NULL, "any librdkafka property, for source and sink" },
-	{ NULL, 's', NULL, NULL }
+	{ NULL, 's', NULL, NULL },
 };
 
 static const struct {
@@ -167,7 +169,8 @@ static int build(weir_env *env)
 	for (f = 0; f < TS_N_FORMATS && strcmp(format, formats[f].name) != 0; f++)
 		;
 	if (f == TS_N_FORMATS)
-		return weir_env_fail(env, "--timestamp-format %s: must be playground, HH, iso or millis", format);
+		return weir_env_fail(env, "--timestamp-format %s: must be playground, HH, iso or millis",
+		    format);
 	if (weir_param_flag(env, "checkpointing"))
 		weir_enable_checkpointing(env, CHECKPOINT_MS);
 	if (!weir_param_flag(env, "chaining"))
@@ -190,9 +193,11 @@ static int build(weir_env *env)
 	if (weir_param_flag(env, "backpressure"))
 		clicks = weir_name(weir_map(weir_key_by(clicks, &by_page), &backpressure), "Backpressure");
 
-	statistics = weir_window_by(weir_key_by(clicks, &by_page), weir_param_flag(env, "event-time")
-	    ? weir_tumbling_event_time(WINDOW_MS) : weir_tumbling_processing_time(WINDOW_MS));
-	statistics = weir_name(weir_aggregate(statistics, &count_events, &collect_statistics), "ClickEvent Counter");
+	statistics = weir_window_by(weir_key_by(clicks, &by_page),
+	    weir_param_flag(env, "event-time") ? weir_tumbling_event_time(WINDOW_MS) :
+						 weir_tumbling_processing_time(WINDOW_MS));
+	statistics =
+	    weir_name(weir_aggregate(statistics, &count_events, &collect_statistics), "ClickEvent Counter");
 
 	statistics = weir_name(weir_sink(statistics, "kafka", formats[f].write), "ClickEventStatistics Sink");
 	weir_set(statistics, "topic", weir_param_str(env, "output-topic"));

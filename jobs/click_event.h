@@ -85,8 +85,8 @@ static int join_date(int y, int mon, int d, int h, int min, int s, int ms, int64
 	static const uint8_t month_days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
 	int leap = (y % 4 == 0 && y % 100 != 0) || y % 400 == 0;
 
-	if (y < 0 || mon < 1 || mon > 12 || d < 1 || d > month_days[mon - 1] + (mon == 2 && leap) || h < 0 || h > 23 ||
-	    min < 0 || min > 59 || s < 0 || s > 59 || ms < 0)
+	if (y < 0 || mon < 1 || mon > 12 || d < 1 || d > month_days[mon - 1] + (mon == 2 && leap) || h < 0 ||
+	    h > 23 || min < 0 || min > 59 || s < 0 || s > 59 || ms < 0)
 		return -1;
 	*out = days_from_civil(y, (unsigned)mon, (unsigned)d) * MS_PER_DAY +
 	    (((int64_t)h * 60 + min) * 60 + s) * 1000 + ms;
@@ -121,7 +121,8 @@ static int parse_timestamp(enum ts_format format, const char *p, uint32_t len, i
 	switch (format) {
 	case TS_PLAYGROUND:
 	case TS_HH:
-		if (len != 23 || p[2] != '-' || p[5] != '-' || p[10] != ' ' || p[13] != ':' || p[16] != ':' || p[19] != ':')
+		if (len != 23 || p[2] != '-' || p[5] != '-' || p[10] != ' ' || p[13] != ':' || p[16] != ':' ||
+		    p[19] != ':')
 			return -1;
 		hour = digits(p + 11, 2);
 		if (format == TS_PLAYGROUND)
@@ -146,8 +147,8 @@ static int parse_timestamp(enum ts_format format, const char *p, uint32_t len, i
 				if (digits(p + i, 1) < 0)
 					return -1;
 		}
-		return join_date(digits(p, 4), digits(p + 5, 2), digits(p + 8, 2), digits(p + 11, 2), digits(p + 14, 2),
-		    digits(p + 17, 2), ms, out);
+		return join_date(digits(p, 4), digits(p + 5, 2), digits(p + 8, 2), digits(p + 11, 2),
+		    digits(p + 14, 2), digits(p + 17, 2), ms, out);
 	case TS_MILLIS:
 		return parse_integer(p, len, out);
 	case TS_N_FORMATS:
@@ -258,10 +259,10 @@ static int hex4(struct scan *s, uint32_t *out)
 		return scan_wrong(s, "an escape that is cut off");
 	for (i = 0; i < 4; i++) {
 		char c = *s->p++;
-		uint32_t d = c >= '0' && c <= '9' ? (uint32_t)(c - '0')
-		    : c >= 'a' && c <= 'f'        ? (uint32_t)(c - 'a' + 10)
-		    : c >= 'A' && c <= 'F'        ? (uint32_t)(c - 'A' + 10)
-		                                  : 16;
+		uint32_t d = c >= '0' && c <= '9' ? (uint32_t)(c - '0') :
+		    c >= 'a' && c <= 'f'          ? (uint32_t)(c - 'a' + 10) :
+		    c >= 'A' && c <= 'F'          ? (uint32_t)(c - 'A' + 10) :
+						    16;
 		if (d == 16)
 			return scan_wrong(s, "a \\u escape without four hex digits");
 		v = v * 16 + d;
@@ -385,8 +386,9 @@ static int scan_word(struct scan *s, const char **word, uint32_t *len)
 {
 	const char *from = s->p;
 
-	while (s->p < s->end && ((*s->p >= '0' && *s->p <= '9') || (*s->p >= 'a' && *s->p <= 'z') || *s->p == '-' ||
-	    *s->p == '+' || *s->p == '.' || *s->p == 'E'))
+	while (s->p < s->end &&
+	    ((*s->p >= '0' && *s->p <= '9') || (*s->p >= 'a' && *s->p <= 'z') || *s->p == '-' ||
+		*s->p == '+' || *s->p == '.' || *s->p == 'E'))
 		s->p++;
 	*word = from;
 	*len = (uint32_t)(s->p - from);
@@ -501,7 +503,8 @@ static int scan_event(struct scan *s, enum ts_format format, click_event *e)
 
 static int read_event(weir_ctx *ctx, const weir_message *msg, click_event *e, enum ts_format format)
 {
-	struct scan s = { (const char *)msg->value, (const char *)msg->value, (const char *)msg->value, NULL };
+	struct scan s = { (const char *)msg->value, (const char *)msg->value, (const char *)msg->value,
+		NULL };
 
 	if (msg->value == NULL)
 		return weir_fail(ctx, "not a click event: the message has no value");

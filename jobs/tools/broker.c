@@ -70,8 +70,10 @@ static int parse_topic(const char *arg, struct topic *t, struct err *e)
 	if (colon == NULL || colon == arg || colon - arg > 249)
 		return err_set(e, ERR_INVALID, "-t %s: must be topic:partitions", arg);
 	for (i = 0; arg + i < colon; i++)
-		if (strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-", arg[i]) == NULL)
-			return err_set(e, ERR_INVALID, "-t %s: a topic's name is of letters, digits, '.', '_' and '-'", arg);
+		if (strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-", arg[i]) ==
+		    NULL)
+			return err_set(e, ERR_INVALID,
+			    "-t %s: a topic's name is of letters, digits, '.', '_' and '-'", arg);
 	if (conf_parse_i64(colon + 1, 1, MAX_PARTITIONS, &n, e) < 0)
 		return err_prefix(e, "-t %s", arg);
 	t->name = xstrndup(arg, (size_t)(colon - arg));
@@ -113,7 +115,8 @@ static int serve(const struct topic *topics, unsigned n_topics, const sigset_t *
 		return -1;
 	cluster = rd_kafka_mock_cluster_new(rk, 1);
 	if (bind_errno == EADDRINUSE)
-		err_set(e, ERR_UNAVAILABLE, "port %d is taken by another program; use -p PORT for another one", wanted_port);
+		err_set(e, ERR_UNAVAILABLE,
+		    "port %d is taken by another program; use -p PORT for another one", wanted_port);
 	else if (bind_errno != 0)
 		err_set(e, ERR_IO, "cannot listen on port %d: %s", wanted_port, strerror(bind_errno));
 	else if (cluster == NULL)
@@ -123,14 +126,15 @@ static int serve(const struct topic *topics, unsigned n_topics, const sigset_t *
 	for (i = 0; i < n_topics; i++) {
 		err = rd_kafka_mock_topic_create(cluster, topics[i].name, topics[i].n_partitions, 1);
 		if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-			err_set(e, ERR_INVALID, "cannot make the topic %s: %s", topics[i].name, rd_kafka_err2str(err));
+			err_set(e, ERR_INVALID, "cannot make the topic %s: %s", topics[i].name,
+			    rd_kafka_err2str(err));
 			goto out;
 		}
 	}
 	port = strrchr(rd_kafka_mock_cluster_bootstraps(cluster), ':');
 	log_info("broker.listening", KV_STR("port", port == NULL ? "?" : port + 1),
 	    KV_MSG("embedded broker on %s; keeps 5 MB a partition, in memory only, until it ends",
-	        rd_kafka_mock_cluster_bootstraps(cluster)));
+		rd_kafka_mock_cluster_bootstraps(cluster)));
 	while (sigwait(stop, &sig) != 0)
 		;
 	log_info("broker.stopped", KV_MSG("asked to stop by signal %d; all topics are gone", sig));

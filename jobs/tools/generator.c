@@ -20,9 +20,9 @@
 #include "base/mem.h"
 #include "jobs/tools/click.h"
 
-#define SAY_AGAIN_NS   (60 * NS_PER_S) /* between two lines about a broker that does not answer */
-#define STOP_GRACE_NS  (10 * NS_PER_S) /* for what is on its way when asked to stop */
-#define MAX_TIME_MS    INT64_C(253402300799999) /* the end of the year 9999 */
+#define SAY_AGAIN_NS  (60 * NS_PER_S)          /* between two lines about a broker that does not answer */
+#define STOP_GRACE_NS (10 * NS_PER_S)          /* for what is on its way when asked to stop */
+#define MAX_TIME_MS   INT64_C(253402300799999) /* the end of the year 9999 */
 
 static const char program[] = "clickevent-generator";
 
@@ -41,8 +41,8 @@ struct producer {
 	rd_kafka_topic_t *topic;
 	int32_t n_partitions;
 	int64_t n_sent, n_failed;
-	int64_t said_ns;   /* when the broker was last said to be missing, 0: it is there */
-	bool fatal;        /* nothing more will be delivered */
+	int64_t said_ns; /* when the broker was last said to be missing, 0: it is there */
+	bool fatal;      /* nothing more will be delivered */
 };
 
 static volatile sig_atomic_t stop_signal;
@@ -68,7 +68,8 @@ static int parse_rate(const char *text, int64_t *rate, struct err *e)
 		return 0;
 	}
 	if (conf_parse_i64(text, 1, INT64_C(100000000), rate, e) < 0)
-		return err_set(e, ERR_INVALID, "--rate %s: must be unlimited or 1 to 100000000 events a second", text);
+		return err_set(e, ERR_INVALID,
+		    "--rate %s: must be unlimited or 1 to 100000000 events a second", text);
 	return 0;
 }
 
@@ -89,8 +90,8 @@ static void usage(FILE *to)
 /* One option. *used is the number of arguments it took. */
 static int parse_option(struct options *o, const char *arg, const char *next, int *used, struct err *e)
 {
-	static const char *const names[] = { "bootstrap.servers", "topic", "rate", "count", "start-time", "timestamp-format",
-		"properties." };
+	static const char *const names[] = { "bootstrap.servers", "topic", "rate", "count", "start-time",
+		"timestamp-format", "properties." };
 	const char *value = strchr(arg, '='), *near;
 	char *name;
 	int rc = 0;
@@ -124,8 +125,8 @@ static int parse_option(struct options *o, const char *arg, const char *next, in
 		free(pair);
 	} else {
 		near = conf_nearest(name, names, ARRAY_LEN(names));
-		rc = err_set(e, ERR_INVALID, "unknown option --%s%s%s%s", name, near ? "; did you mean --" : "",
-		    near ? near : "", near ? "?" : "");
+		rc = err_set(e, ERR_INVALID, "unknown option --%s%s%s%s", name,
+		    near ? "; did you mean --" : "", near ? near : "", near ? "?" : "");
 	}
 	free(name);
 	return rc;
@@ -194,7 +195,8 @@ static int producer_open(struct producer *p, const struct options *o, struct err
 	char text[512];
 	unsigned i;
 
-	if (conf_set(conf, "bootstrap.servers", o->servers, e) < 0 || conf_set(conf, "client.id", program, e) < 0 ||
+	if (conf_set(conf, "bootstrap.servers", o->servers, e) < 0 ||
+	    conf_set(conf, "client.id", program, e) < 0 ||
 	    conf_set(conf, "linger.ms", o->rate == 0 ? "20" : "5", e) < 0 ||
 	    conf_set(conf, "queue.buffering.max.messages", "500000", e) < 0 ||
 	    conf_set(conf, "delivery.report.only.error", "true", e) < 0)
@@ -206,7 +208,8 @@ static int producer_open(struct producer *p, const struct options *o, struct err
 			goto fail;
 		*eq = '=';
 	}
-	if (conf_set(conf, "enable.idempotence", "true", e) < 0 || conf_set(conf, "message.timeout.ms", "0", e) < 0)
+	if (conf_set(conf, "enable.idempotence", "true", e) < 0 ||
+	    conf_set(conf, "message.timeout.ms", "0", e) < 0)
 		goto fail;
 	rd_kafka_conf_set_opaque(conf, p);
 	rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
@@ -219,7 +222,8 @@ static int producer_open(struct producer *p, const struct options *o, struct err
 	}
 	p->topic = rd_kafka_topic_new(p->rk, o->topic, NULL);
 	if (p->topic == NULL)
-		return err_set(e, ERR_INVALID, "--topic %s: %s", o->topic, rd_kafka_err2str(rd_kafka_last_error()));
+		return err_set(e, ERR_INVALID, "--topic %s: %s", o->topic,
+		    rd_kafka_err2str(rd_kafka_last_error()));
 	return 0;
 fail:
 	rd_kafka_conf_destroy(conf);
@@ -235,7 +239,8 @@ static int producer_await_topic(struct producer *p, const struct options *o)
 	while (stop_signal == 0 && p->n_partitions == 0) {
 		const struct rd_kafka_metadata *md = NULL;
 		rd_kafka_resp_err_t err = rd_kafka_metadata(p->rk, 0, p->topic, &md, 500);
-		const char *why = err != RD_KAFKA_RESP_ERR_NO_ERROR ? "no broker answers" : "the topic is not there";
+		const char *why =
+		    err != RD_KAFKA_RESP_ERR_NO_ERROR ? "no broker answers" : "the topic is not there";
 
 		if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
 			if (md->topic_cnt == 1 && md->topics[0].err == RD_KAFKA_RESP_ERR_NO_ERROR)
@@ -245,10 +250,12 @@ static int producer_await_topic(struct producer *p, const struct options *o)
 		rd_kafka_poll(p->rk, p->n_partitions == 0 ? 100 : 0);
 		if (p->fatal)
 			return -1;
-		if (p->n_partitions == 0 && (said_ns == 0 || clock_mono_ns(&clock_system) - said_ns > SAY_AGAIN_NS)) {
+		if (p->n_partitions == 0 &&
+		    (said_ns == 0 || clock_mono_ns(&clock_system) - said_ns > SAY_AGAIN_NS)) {
 			p->said_ns = said_ns = clock_mono_ns(&clock_system);
-			log_warnx("generator.waiting", KV_STR("servers", o->servers), KV_STR("topic", o->topic),
-			    KV_STR("reason", why), KV_MSG("%s; waiting for it", why));
+			log_warnx("generator.waiting", KV_STR("servers", o->servers),
+			    KV_STR("topic", o->topic), KV_STR("reason", why),
+			    KV_MSG("%s; waiting for it", why));
 		}
 	}
 	p->said_ns = 0;
@@ -339,7 +346,8 @@ static int generate(struct producer *p, const struct options *o)
 		size_t len;
 
 		if (ms > MAX_TIME_MS) {
-			log_errorx("generator.end_of_time", KV_MSG("the year 9999 is over; no format has a longer one"));
+			log_errorx("generator.end_of_time",
+			    KV_MSG("the year 9999 is over; no format has a longer one"));
 			return -1;
 		}
 		if (i >= due)
@@ -375,8 +383,9 @@ static int run(const struct options *o, struct err *e)
 	if (rc == 0)
 		log_info("generator.stopped", KV_INT("sent", p.n_sent), KV_MSG("every event was confirmed"));
 	else
-		log_errorx("generator.stopped", KV_INT("sent", p.n_sent), KV_INT("unconfirmed", rd_kafka_outq_len(p.rk)),
-		    KV_INT("failed", p.n_failed), KV_MSG("not every event was confirmed by the broker"));
+		log_errorx("generator.stopped", KV_INT("sent", p.n_sent),
+		    KV_INT("unconfirmed", rd_kafka_outq_len(p.rk)), KV_INT("failed", p.n_failed),
+		    KV_MSG("not every event was confirmed by the broker"));
 out:
 	producer_close(&p);
 	return rc;

@@ -12,11 +12,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "worker/connectors/kafka_client.h"
 
-#define BATCH          512
-#define CALL_MS        1000 /* the longest a call on the connector thread waits */
-#define API_KEY_FETCH  1
-#define SAY_AGAIN_NS   (60 * NS_PER_S)
+#define BATCH         512
+#define CALL_MS       1000 /* the longest a call on the connector thread waits */
+#define API_KEY_FETCH 1
+#define SAY_AGAIN_NS  (60 * NS_PER_S)
 
 enum step { STEP_METADATA, STEP_START, STEP_STOP, STEP_ASSIGN, STEP_DONE };
 
@@ -25,28 +26,28 @@ struct kafka_fetcher {
 	struct kafka_fetcher_config config;
 	char *client_id, *commit_tag;
 	rd_kafka_t *rk;
-	rd_kafka_topic_t *topic;     /* for metadata */
+	rd_kafka_topic_t *topic; /* for metadata */
 	rd_kafka_queue_t *messages, *events;
 	_Atomic int64_t answered_ns; /* of the last good Fetch response; librdkafka's threads write */
 
 	/* prepare */
 	enum step step;
-	int32_t n_partitions;        /* seen so far */
-	struct kafka_split *found;   /* not adopted yet */
+	int32_t n_partitions;      /* seen so far */
+	struct kafka_split *found; /* not adopted yet */
 	uint32_t n_found, cap_found;
-	bool first_done;             /* partitions found later are new ones */
+	bool first_done; /* partitions found later are new ones */
 
 	/* slot */
 	struct kafka_split *splits;
 	uint32_t n_splits, cap_splits;
-	uint32_t *split_of;          /* by partition */
+	uint32_t *split_of; /* by partition */
 	int32_t n_split_of;
-	int64_t *committed;          /* by split, last handed to a commit */
+	int64_t *committed; /* by split, last handed to a commit */
 	rd_kafka_message_t *batch[BATCH];
 	unsigned n_batch;
-	int64_t caught_up_ns;        /* everything the client had by then has come out */
-	int64_t mark_ns;             /* a later time, reached when mark_left messages more have come out */
-	int64_t mark_left;           /* 0: no mark */
+	int64_t caught_up_ns; /* everything the client had by then has come out */
+	int64_t mark_ns;      /* a later time, reached when mark_left messages more have come out */
+	int64_t mark_left;    /* 0: no mark */
 	bool down, committing;
 	int64_t commit_said_ns;
 	char fatal[256];
@@ -54,33 +55,24 @@ struct kafka_fetcher {
 
 /* ------------------------------------------------------------- callbacks */
 
-static rd_kafka_resp_err_t on_response(rd_kafka_t *rk, int sockfd, const char *broker, int32_t broker_id, int16_t api_key,
-    int16_t api_version, int32_t corr_id, size_t size, int64_t rtt, rd_kafka_resp_err_t err, void *opaque)
+static rd_kafka_resp_err_t on_response(rd_kafka_t *rk, int sockfd, const char *broker, int32_t broker_id,
+    int16_t api_key, int16_t api_version, int32_t corr_id, size_t size, int64_t rtt, rd_kafka_resp_err_t err,
+    void *opaque)
 {
 	struct kafka_fetcher *f = opaque;
 
-	(void)rk, (void)sockfd, (void)broker, (void)broker_id, (void)api_version, (void)corr_id, (void)size, (void)rtt;
+	(void)rk, (void)sockfd, (void)broker, (void)broker_id, (void)api_version, (void)corr_id, (void)size,
+	    (void)rtt;
 	if (api_key == API_KEY_FETCH && err == RD_KAFKA_RESP_ERR_NO_ERROR)
 		atomic_store_explicit(&f->answered_ns, clock_mono_ns(&clock_system), memory_order_relaxed);
 	return RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
-static rd_kafka_resp_err_t on_new(rd_kafka_t *rk, const rd_kafka_conf_t *conf, void *opaque, char *text, size_t size)
+static rd_kafka_resp_err_t on_new(rd_kafka_t *rk, const rd_kafka_conf_t *conf, void *opaque, char *text,
+    size_t size)
 {
 	(void)conf, (void)text, (void)size;
 	return rd_kafka_interceptor_add_on_response_received(rk, "weir", on_response, opaque);
-}
-
-static void on_log(const rd_kafka_t *rk, int level, const char *fac, const char *text)
-{
-	/* Connections that fail are said once a minute, by the source. */
-	bool loud = level <= 4 && strcmp(fac, "FAIL") != 0 && strcmp(fac, "ERROR") != 0;
-
-	(void)rk;
-	if (loud)
-		log_warnx("kafka.client", KV_STR("facility", fac), KV_MSG("%s", text));
-	else
-		log_debug("kafka.client", KV_STR("facility", fac), KV_MSG("%s", text));
 }
 
 static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
@@ -93,13 +85,13 @@ static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
 	} else if (err == RD_KAFKA_RESP_ERR__FATAL) {
 		rd_kafka_fatal_error(rk, text, sizeof(text));
 		snprintf(f->fatal, sizeof(f->fatal), "%s", text);
-	} else if (err == RD_KAFKA_RESP_ERR__AUTHENTICATION || err == RD_KAFKA_RESP_ERR__SSL ||
-	    err == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED) {
+	} else if (kafka_fault_of(err) == KAFKA_FAULT_FINAL) {
 		snprintf(f->fatal, sizeof(f->fatal), "%s", reason);
 	}
 }
 
-static void on_commit(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t *offsets, void *opaque)
+static void on_commit(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t *offsets,
+    void *opaque)
 {
 	struct kafka_fetcher *f = opaque;
 	int64_t now_ns = clock_mono_ns(&clock_system);
@@ -114,7 +106,8 @@ static void on_commit(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_pa
 		return;
 	f->commit_said_ns = now_ns;
 	log_warnx("kafka.commit_failed", KV_JOB(f->config.job_id), KV_STR("topic", f->config.options->topic),
-	    KV_STR("reason", rd_kafka_err2str(err)), KV_MSG("offsets were not committed to the group; trying again"));
+	    KV_STR("reason", rd_kafka_err2str(err)),
+	    KV_MSG("offsets were not committed to the group; trying again"));
 }
 
 /* ------------------------------------------------------------ life cycle */
@@ -126,40 +119,46 @@ static void release_batch(struct kafka_fetcher *f)
 	f->n_batch = 0;
 }
 
-static int raw_of(struct kafka_fetcher *f, const rd_kafka_message_t *m, struct raw_message *out, struct err *e)
+/* An error that came as a message. 0: librdkafka goes on by itself. */
+static int judge(const struct kafka_fetcher *f, const rd_kafka_message_t *m, struct err *e)
 {
-	rd_kafka_timestamp_type_t type;
 	const char *topic = f->config.options->topic;
 
-	if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR && m->err != RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-		switch (m->err) {
-		case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
-		case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
-			return err_set(e, ERR_NOT_FOUND,
-			    "topic %s, partition %" PRId32 ", offset %" PRId64 ": the broker does not have it: %s", topic, m->partition,
-			    m->offset, rd_kafka_message_errstr(m));
-		case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
-		case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
-		case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
-			return err_set(e, ERR_NOT_FOUND, "topic %s does not exist any more on %s", topic,
-			    f->config.options->servers);
-		case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
-		case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
-		case RD_KAFKA_RESP_ERR__FATAL:
-			return err_set(e, ERR_UNAVAILABLE, "topic %s: %s", topic, rd_kafka_message_errstr(m));
-		default:
-			/* librdkafka goes on by itself */
-			log_debug("kafka.consumer", KV_STR("topic", topic), KV_STR("reason", rd_kafka_err2name(m->err)),
-			    KV_MSG("%s", rd_kafka_message_errstr(m)));
-			return 0;
-		}
+	if (m->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET || m->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE)
+		return err_set(e, ERR_NOT_FOUND,
+		    "topic %s, partition %" PRId32 ", offset %" PRId64 ": the broker does not have it: %s",
+		    topic, m->partition, m->offset, rd_kafka_message_errstr(m));
+	switch (kafka_fault_of(m->err)) {
+	case KAFKA_FAULT_NO_TOPIC:
+		return err_set(e, ERR_NOT_FOUND, "topic %s does not exist any more on %s", topic,
+		    f->config.options->servers);
+	case KAFKA_FAULT_FINAL:
+		return err_set(e, ERR_UNAVAILABLE, "topic %s: %s", topic, rd_kafka_message_errstr(m));
+	case KAFKA_FAULT_PASSES:
+		break;
 	}
+	log_debug("kafka.consumer", KV_STR("topic", topic), KV_STR("reason", rd_kafka_err2name(m->err)),
+	    KV_MSG("%s", rd_kafka_message_errstr(m)));
+	return 0;
+}
+
+/* 1: *out is filled, 0: nothing for the reader, -1: the task fails. */
+static int raw_of(struct kafka_fetcher *f, const rd_kafka_message_t *m, struct raw_message *out,
+    struct err *e)
+{
+	rd_kafka_timestamp_type_t type;
+
+	if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR && m->err != RD_KAFKA_RESP_ERR__PARTITION_EOF)
+		return judge(f, m, e);
 	if (m->partition < 0 || m->partition >= f->n_split_of || f->split_of[m->partition] == UINT32_MAX)
 		return 0;
 	*out = (struct raw_message){
 		.kind = m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF ? RAW_END : RAW_MESSAGE,
 		.split = f->split_of[m->partition],
-		.msg = { .struct_size = sizeof(weir_message), .topic = topic, .partition = m->partition, .offset = m->offset },
+		.msg = { .struct_size = sizeof(weir_message),
+		    .topic = f->config.options->topic,
+		    .partition = m->partition,
+		    .offset = m->offset },
 	};
 	if (out->kind == RAW_END)
 		return 1;
@@ -230,7 +229,7 @@ struct kafka_fetcher *kafka_fetcher_create(const struct kafka_fetcher_config *co
 	f->commit_tag = xasprintf("weir-%s", config->job_id);
 	f->caught_up_ns = INT64_MIN;
 	atomic_init(&f->answered_ns, INT64_MIN);
-	conf = kafka_options_conf(config->options, f->client_id, e);
+	conf = kafka_client_conf(config->options, f->client_id, e);
 	if (conf == NULL)
 		goto fail;
 	if (config->options->group_id == NULL) {
@@ -241,12 +240,12 @@ struct kafka_fetcher *kafka_fetcher_create(const struct kafka_fetcher_config *co
 	}
 	rd_kafka_conf_set_opaque(conf, f);
 	rd_kafka_conf_set_error_cb(conf, on_error);
-	rd_kafka_conf_set_log_cb(conf, on_log);
 	rd_kafka_conf_interceptor_add_on_new(conf, "weir", on_new, f);
 	f->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof(text));
 	if (f->rk == NULL) {
 		rd_kafka_conf_destroy(conf);
-		err_set(e, ERR_INVALID, "topic %s: librdkafka made no consumer: %s", config->options->topic, text);
+		err_set(e, ERR_INVALID, "topic %s: librdkafka made no consumer: %s", config->options->topic,
+		    text);
 		goto fail;
 	}
 	rd_kafka_set_log_queue(f->rk, NULL);
@@ -300,25 +299,23 @@ struct fetcher *kafka_fetcher_base(struct kafka_fetcher *f)
 /* --------------------------------------------------------------- prepare */
 
 /* No answer, or one that time will better. */
-static enum kafka_step not_yet(struct kafka_fetcher *f, rd_kafka_resp_err_t err, const char *what, struct err *e)
+static enum kafka_step not_yet(struct kafka_fetcher *f, rd_kafka_resp_err_t err, const char *what,
+    struct err *e)
 {
-	switch (err) {
-	case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
-	case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
-		err_set(e, ERR_NOT_FOUND, "topic %s does not exist on %s", f->config.options->topic, f->config.options->servers);
+	const struct kafka_options *o = f->config.options;
+
+	switch (kafka_fault_of(err)) {
+	case KAFKA_FAULT_NO_TOPIC:
+		err_set(e, ERR_NOT_FOUND, "topic %s does not exist on %s", o->topic, o->servers);
 		return KAFKA_STEP_FAILED;
-	case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
-	case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
-	case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
-	case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
-	case RD_KAFKA_RESP_ERR_INVALID_GROUP_ID:
-	case RD_KAFKA_RESP_ERR__FATAL:
-		err_set(e, ERR_UNAVAILABLE, "topic %s: %s: %s", f->config.options->topic, what, rd_kafka_err2str(err));
+	case KAFKA_FAULT_FINAL:
+		err_set(e, ERR_UNAVAILABLE, "topic %s: %s: %s", o->topic, what, rd_kafka_err2str(err));
 		return KAFKA_STEP_FAILED;
-	default:
-		err_set(e, ERR_UNAVAILABLE, "%s: %s", what, rd_kafka_err2str(err));
-		return KAFKA_STEP_UNREACHABLE;
+	case KAFKA_FAULT_PASSES:
+		break;
 	}
+	err_set(e, ERR_UNAVAILABLE, "%s: %s", what, rd_kafka_err2str(err));
+	return KAFKA_STEP_UNREACHABLE;
 }
 
 static enum kafka_step find_partitions(struct kafka_fetcher *f, struct err *e)
@@ -339,7 +336,8 @@ static enum kafka_step find_partitions(struct kafka_fetcher *f, struct err *e)
 	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
 		return not_yet(f, err, "partitions", e);
 	for (p = f->n_partitions; p < n; p++) {
-		if (kafka_partition_owner(f->config.options->topic, p, f->config.parallelism) != f->config.subtask)
+		if (kafka_partition_owner(f->config.options->topic, p, f->config.parallelism) !=
+		    f->config.subtask)
 			continue;
 		VEC_RESERVE(f->found, f->n_found, f->cap_found);
 		f->found[f->n_found++] = (struct kafka_split){ p, RD_KAFKA_OFFSET_BEGINNING, INT64_MAX };
@@ -359,13 +357,14 @@ static rd_kafka_topic_partition_list_t *list_of_found(const struct kafka_fetcher
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)f->n_found);
 
 	for (uint32_t i = 0; i < f->n_found; i++)
-		rd_kafka_topic_partition_list_add(list, f->config.options->topic, f->found[i].partition)->offset =
-		    f->found[i].start;
+		rd_kafka_topic_partition_list_add(list, f->config.options->topic, f->found[i].partition)
+		    ->offset = f->found[i].start;
 	return list;
 }
 
 /* Ask for the offset at a time, or at the end, of every partition found. */
-static rd_kafka_resp_err_t offsets_at(struct kafka_fetcher *f, rd_kafka_topic_partition_list_t *list, int64_t when)
+static rd_kafka_resp_err_t offsets_at(struct kafka_fetcher *f, rd_kafka_topic_partition_list_t *list,
+    int64_t when)
 {
 	rd_kafka_resp_err_t err;
 
@@ -397,8 +396,9 @@ static int start_of_group(struct kafka_fetcher *f, const rd_kafka_topic_partitio
 			f->found[i].start = p->offset;
 		else if (of_group && o->reset == KAFKA_RESET_NONE)
 			return err_set(e, ERR_NOT_FOUND,
-			    "topic %s, partition %" PRId32 ": group %s has no offset, and auto.offset.reset is none", o->topic,
-			    p->partition, o->group_id);
+			    "topic %s, partition %" PRId32
+			    ": group %s has no offset, and auto.offset.reset is none",
+			    o->topic, p->partition, o->group_id);
 		else if (of_group && o->reset == KAFKA_RESET_LATEST)
 			f->found[i].start = RD_KAFKA_OFFSET_END;
 	}
@@ -416,7 +416,8 @@ static enum kafka_step find_start(struct kafka_fetcher *f, struct err *e)
 	if (o->startup == KAFKA_START_TIMESTAMP) {
 		err = offsets_at(f, list, o->startup_timestamp_ms);
 		for (uint32_t i = 0; err == RD_KAFKA_RESP_ERR_NO_ERROR && i < f->n_found; i++)
-			f->found[i].start = list->elems[i].offset >= 0 ? list->elems[i].offset : RD_KAFKA_OFFSET_END;
+			f->found[i].start =
+			    list->elems[i].offset >= 0 ? list->elems[i].offset : RD_KAFKA_OFFSET_END;
 	} else if (o->startup == KAFKA_START_LATEST) {
 		for (uint32_t i = 0; i < f->n_found; i++)
 			f->found[i].start = RD_KAFKA_OFFSET_END;
@@ -472,8 +473,8 @@ static enum kafka_step assign(struct kafka_fetcher *f, struct err *e)
 	if (error != NULL)
 		rd_kafka_error_destroy(error);
 	if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-		err_set(e, ERR_UNAVAILABLE, "topic %s: assignment of its partitions: %s", f->config.options->topic,
-		    rd_kafka_err2str(err));
+		err_set(e, ERR_UNAVAILABLE, "topic %s: assignment of its partitions: %s",
+		    f->config.options->topic, rd_kafka_err2str(err));
 		return KAFKA_STEP_FAILED;
 	}
 	f->n_found = 0;
@@ -617,7 +618,8 @@ int kafka_fetcher_commit_wait(struct kafka_fetcher *f, const int64_t *positions,
 		rd_kafka_event_destroy(event);
 	rd_kafka_queue_destroy(queue);
 	rd_kafka_topic_partition_list_destroy(list);
-	return err == RD_KAFKA_RESP_ERR_NO_ERROR ? 0 : err_set(e, ERR_UNAVAILABLE, "%s", rd_kafka_err2str(err));
+	return err == RD_KAFKA_RESP_ERR_NO_ERROR ? 0 :
+						   err_set(e, ERR_UNAVAILABLE, "%s", rd_kafka_err2str(err));
 }
 
 int64_t kafka_fetcher_pending(struct kafka_fetcher *f, const int64_t *positions)
@@ -625,8 +627,9 @@ int64_t kafka_fetcher_pending(struct kafka_fetcher *f, const int64_t *positions)
 	int64_t sum = 0, low, high;
 
 	for (uint32_t i = 0; i < f->n_splits; i++) {
-		if (rd_kafka_get_watermark_offsets(f->rk, f->config.options->topic, f->splits[i].partition, &low, &high) !=
-		    RD_KAFKA_RESP_ERR_NO_ERROR || high < 0)
+		if (rd_kafka_get_watermark_offsets(f->rk, f->config.options->topic, f->splits[i].partition,
+			&low, &high) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+		    high < 0)
 			return -1;
 		low = positions[i] >= 0 ? positions[i] : low;
 		sum += high > low ? high - low : 0;

@@ -1,9 +1,6 @@
 /* Options of the Kafka connector. */
 #include "worker/connectors/kafka_options.h"
 
-#include <inttypes.h>
-#include <librdkafka/rdkafka.h>
-
 #include "base/conf.h"
 #include "base/mem.h"
 #include "worker/graph/job_graph.h"
@@ -12,8 +9,9 @@
 #define PROPERTIES_LEN (sizeof(PROPERTIES) - 1)
 #define TOPIC_MAX      249 /* Kafka's limit */
 
-static const char *const source_keys[] = { "topic", "scan.startup.mode", "scan.startup.timestamp-millis", "scan.bounded.mode",
-	"scan.topic-partition-discovery.interval", "on-malformed", "properties.bootstrap.servers", "properties.group.id" };
+static const char *const source_keys[] = { "topic", "scan.startup.mode", "scan.startup.timestamp-millis",
+	"scan.bounded.mode", "scan.topic-partition-discovery.interval", "on-malformed",
+	"properties.bootstrap.servers", "properties.group.id" };
 static const char *const sink_keys[] = { "topic", "properties.bootstrap.servers", "sink.delivery-guarantee" };
 
 /* Properties that the connector sets because it depends on them. */
@@ -28,18 +26,15 @@ static const struct {
 	{ "delivery.timeout.ms", "a message that cannot be delivered waits, it is never dropped" },
 };
 
-struct setting {
-	const char *key, *value;
-};
-
 static int unknown_option(const struct graph_node *n, const char *key, struct err *e)
 {
 	const char *const *keys = n->type == NODE_SOURCE ? source_keys : sink_keys;
 	unsigned n_keys = n->type == NODE_SOURCE ? ARRAY_LEN(source_keys) : ARRAY_LEN(sink_keys);
 	const char *near = conf_nearest(key, keys, n_keys);
 
-	return err_set(e, ERR_INVALID, "the kafka %s has no option \"%s\"%s%s%s", node_type_name(n->type), key,
-	    near != NULL ? "; did you mean \"" : "", near != NULL ? near : "", near != NULL ? "\"?" : "");
+	return err_set(e, ERR_INVALID, "the kafka %s has no option \"%s\"%s%s%s", node_type_name(n->type),
+	    key, near != NULL ? "; did you mean \"" : "", near != NULL ? near : "",
+	    near != NULL ? "\"?" : "");
 }
 
 static bool is_known(const struct graph_node *n, const char *key)
@@ -56,8 +51,8 @@ static bool is_known(const struct graph_node *n, const char *key)
 }
 
 /* Which of the words an option is; the first is its default. */
-static int parse_word(const struct graph_node *n, const char *key, const char *const *words, unsigned n_words, unsigned *which,
-    struct err *e)
+static int parse_word(const struct graph_node *n, const char *key, const char *const *words, unsigned n_words,
+    unsigned *which, struct err *e)
 {
 	const char *value = graph_node_option(n, key, words[0]);
 	char allowed[160];
@@ -70,7 +65,10 @@ static int parse_word(const struct graph_node *n, const char *key, const char *c
 			*which = i;
 			return 0;
 		}
-		len += (size_t)snprintf(allowed + len, sizeof(allowed) - len, "%s%s", i == 0 ? "" : i + 1 == n_words ? " or " : ", ",
+		len += (size_t)snprintf(allowed + len, sizeof(allowed) - len, "%s%s",
+		    i == 0               ? "" :
+			i + 1 == n_words ? " or " :
+					   ", ",
 		    words[i]);
 	}
 	return err_set(e, ERR_INVALID, "option %s: \"%s\" must be %s", key, value, allowed);
@@ -85,19 +83,23 @@ static int check_topic(const char *topic, struct err *e)
 	len = strspn(topic, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
 	if (topic[len] != '\0' || len > TOPIC_MAX || strcmp(topic, ".") == 0 || strcmp(topic, "..") == 0)
 		return err_set(e, ERR_INVALID,
-		    "option topic: \"%s\" is no topic's name: at most %d letters, digits, '.', '_' and '-'", topic, TOPIC_MAX);
+		    "option topic: \"%s\" is no topic's name: at most %d letters, digits, '.', '_' and '-'",
+		    topic, TOPIC_MAX);
 	return 0;
 }
 
 static int parse_source(const struct graph_node *n, struct kafka_options *o, struct err *e)
 {
-	static const char *const startups[] = { "group-offsets", "earliest-offset", "latest-offset", "timestamp" };
+	static const char *const startups[] = { "group-offsets", "earliest-offset", "latest-offset",
+		"timestamp" };
 	static const char *const bounds[] = { "unbounded", "latest-offset" };
 	static const char *const malformed[] = { "fail", "skip" };
 	/* Kafka's words and librdkafka's further ones, by what they mean */
-	static const char *const resets[] = { "earliest", "latest", "none", "smallest", "largest", "error", "beginning", "end" };
-	static const enum kafka_reset reset_of[] = { KAFKA_RESET_EARLIEST, KAFKA_RESET_LATEST, KAFKA_RESET_NONE,
-		KAFKA_RESET_EARLIEST, KAFKA_RESET_LATEST, KAFKA_RESET_NONE, KAFKA_RESET_EARLIEST, KAFKA_RESET_LATEST };
+	static const char *const resets[] = { "earliest", "latest", "none", "smallest", "largest", "error",
+		"beginning", "end" };
+	static const enum kafka_reset reset_of[] = { KAFKA_RESET_EARLIEST, KAFKA_RESET_LATEST,
+		KAFKA_RESET_NONE, KAFKA_RESET_EARLIEST, KAFKA_RESET_LATEST, KAFKA_RESET_NONE,
+		KAFKA_RESET_EARLIEST, KAFKA_RESET_LATEST };
 	const char *text;
 	unsigned which;
 
@@ -116,20 +118,25 @@ static int parse_source(const struct graph_node *n, struct kafka_options *o, str
 	text = graph_node_option(n, "scan.startup.timestamp-millis", NULL);
 	if (o->startup == KAFKA_START_TIMESTAMP) {
 		if (text == NULL)
-			return err_set(e, ERR_INVALID, "option scan.startup.timestamp-millis is missing: scan.startup.mode is timestamp");
+			return err_set(e, ERR_INVALID,
+			    "option scan.startup.timestamp-millis is missing: scan.startup.mode is timestamp");
 		if (conf_parse_i64(text, 0, INT64_MAX, &o->startup_timestamp_ms, e) < 0)
 			return err_prefix(e, "option scan.startup.timestamp-millis");
 	} else if (text != NULL) {
-		return err_set(e, ERR_INVALID, "option scan.startup.timestamp-millis is for scan.startup.mode timestamp only");
+		return err_set(e, ERR_INVALID,
+		    "option scan.startup.timestamp-millis is for scan.startup.mode timestamp only");
 	}
 	text = graph_node_option(n, "scan.topic-partition-discovery.interval", "0");
 	if (conf_parse_duration(text, &o->discovery_ms, e) < 0)
 		return err_prefix(e, "option scan.topic-partition-discovery.interval");
 	if (o->startup == KAFKA_START_GROUP && o->group_id == NULL)
-		return err_set(e, ERR_INVALID, "option properties.group.id is missing: scan.startup.mode is group-offsets");
-	text = graph_node_option(n, "properties.fetch.wait.max.ms", graph_node_option(n, "properties.fetch.max.wait.ms", "500"));
-	return conf_parse_i64(text, 0, 300000, &o->fetch_wait_max_ms, e) < 0
-	    ? err_prefix(e, "option properties.fetch.wait.max.ms") : 0;
+		return err_set(e, ERR_INVALID,
+		    "option properties.group.id is missing: scan.startup.mode is group-offsets");
+	text = graph_node_option(n, "properties.fetch.wait.max.ms",
+	    graph_node_option(n, "properties.fetch.max.wait.ms", "500"));
+	return conf_parse_i64(text, 0, 300000, &o->fetch_wait_max_ms, e) < 0 ?
+	    err_prefix(e, "option properties.fetch.wait.max.ms") :
+	    0;
 }
 
 static int parse_sink(const struct graph_node *n, struct err *e)
@@ -166,132 +173,6 @@ int kafka_options_parse(const struct graph_node *n, struct kafka_options *o, str
 	if (o->servers == NULL || o->servers[0] == '\0')
 		return err_set(e, ERR_INVALID, "option properties.bootstrap.servers is missing");
 	return n->type == NODE_SOURCE ? parse_source(n, o, e) : parse_sink(n, e);
-}
-
-/* ----------------------------------------------------------- librdkafka */
-
-/* The property nearest to a wrong name, of those that librdkafka lists; caller frees. */
-static char *nearest_property(rd_kafka_conf_t *conf, const char *name)
-{
-	size_t n, i;
-	const char **dump = rd_kafka_conf_dump(conf, &n);
-	const char **names = xcalloc(n / 2 + 1, sizeof(*names)), *near;
-	char *copy;
-
-	for (i = 0; i < n / 2; i++)
-		names[i] = dump[2 * i];
-	near = conf_nearest(name, names, (unsigned)(n / 2));
-	copy = near != NULL ? xstrdup(near) : NULL;
-	free(names);
-	rd_kafka_conf_dump_free(dump, n);
-	return copy;
-}
-
-/* Secrets are not repeated: librdkafka's sentences hold the value. */
-static bool is_secret(const char *name)
-{
-	return strstr(name, "password") != NULL || strstr(name, "secret") != NULL || strstr(name, "key.pem") != NULL ||
-	    strcmp(name, "sasl.oauthbearer.config") == 0;
-}
-
-static int set_property(rd_kafka_conf_t *conf, const char *name, const char *value, struct err *e)
-{
-	char text[512], *near;
-
-	switch (rd_kafka_conf_set(conf, name, value, text, sizeof(text))) {
-	case RD_KAFKA_CONF_OK:
-		return 0;
-	case RD_KAFKA_CONF_INVALID:
-		return err_set(e, ERR_INVALID, "option " PROPERTIES "%s: %s", name,
-		    is_secret(name) ? "librdkafka does not accept its value" : text);
-	case RD_KAFKA_CONF_UNKNOWN:
-		break;
-	}
-	near = nearest_property(conf, name);
-	err_set(e, ERR_INVALID, "option " PROPERTIES "%s: %s%s%s%s", name, text, near != NULL ? "; did you mean " : "",
-	    near != NULL ? near : "", near != NULL ? "?" : "");
-	free(near);
-	return -1;
-}
-
-static int set_all(rd_kafka_conf_t *conf, const struct setting *s, unsigned n, struct err *e)
-{
-	unsigned i;
-
-	for (i = 0; i < n; i++)
-		if (set_property(conf, s[i].key, s[i].value, e) < 0)
-			return -1;
-	return 0;
-}
-
-rd_kafka_conf_t *kafka_options_conf(const struct kafka_options *o, const char *client_id, struct err *e)
-{
-	static const struct setting consumer_defaults[] = {
-		/* What is prefetched is lost at a kill, and takes its time to free. */
-		{ "queued.max.messages.kbytes", "8192" },
-		{ "allow.auto.create.topics", "false" },
-	};
-	static const struct setting consumer_fixed[] = {
-		{ "enable.auto.commit", "false" },
-		{ "enable.auto.offset.store", "false" },
-		{ "enable.partition.eof", "true" },
-		/* Positions are found before the assignment; one that the broker does not have must not be skipped. */
-		{ "auto.offset.reset", "error" },
-	};
-	static const struct setting producer_defaults[] = {
-		{ "enable.idempotence", "true" },
-		{ "acks", "all" },
-	};
-	static const struct setting producer_fixed[] = {
-		{ "message.timeout.ms", "0" }, /* for ever; the default drops a message after 5 minutes */
-	};
-	static const struct setting both[] = {
-		{ "log.queue", "true" },
-		{ "log.configuration.warnings", "false" }, /* properties of consumers and producers come mixed */
-	};
-	bool source = o->node->type == NODE_SOURCE;
-	rd_kafka_conf_t *conf = rd_kafka_conf_new();
-	int rc;
-
-	rc = set_all(conf, both, ARRAY_LEN(both), e);
-	if (rc == 0)
-		rc = source ? set_all(conf, consumer_defaults, ARRAY_LEN(consumer_defaults), e)
-		            : set_all(conf, producer_defaults, ARRAY_LEN(producer_defaults), e);
-	for (unsigned i = 0; rc == 0 && i < o->node->n_options; i++) {
-		const struct graph_option *opt = &o->node->options[i];
-		if (strncmp(opt->key, PROPERTIES, PROPERTIES_LEN) == 0 &&
-		    strcmp(opt->key + PROPERTIES_LEN, "auto.offset.reset") != 0)
-			rc = set_property(conf, opt->key + PROPERTIES_LEN, opt->value, e);
-	}
-	if (rc == 0)
-		rc = source ? set_all(conf, consumer_fixed, ARRAY_LEN(consumer_fixed), e)
-		            : set_all(conf, producer_fixed, ARRAY_LEN(producer_fixed), e);
-	if (rc == 0 && client_id != NULL)
-		rc = set_property(conf, "client.id", client_id, e);
-	if (rc == 0)
-		return conf;
-	rd_kafka_conf_destroy(conf);
-	return NULL;
-}
-
-int kafka_options_validate(const struct graph_node *n, struct err *e)
-{
-	struct kafka_options o;
-	rd_kafka_conf_t *conf;
-
-	if (kafka_options_parse(n, &o, e) < 0)
-		return -1;
-	conf = kafka_options_conf(&o, NULL, e);
-	if (conf == NULL)
-		return -1;
-	rd_kafka_conf_destroy(conf);
-	return 0;
-}
-
-char *kafka_client_id(const struct kafka_options *o, const char *job_id, uint64_t attempt, uint32_t subtask)
-{
-	return xasprintf("%s%sweir-%s-%" PRIu64 "-%" PRIu32, o->client_id != NULL ? o->client_id : "",
-	    o->client_id != NULL ? "-" : "", job_id, attempt, subtask);
 }
 
 uint32_t kafka_partition_owner(const char *topic, int32_t partition, uint32_t parallelism)

@@ -13,7 +13,7 @@
 #include "base/mem.h"
 #include "shm/metrics.h"
 #include "worker/connectors/kafka.h"
-#include "worker/connectors/kafka_options.h"
+#include "worker/connectors/kafka_client.h"
 #include "worker/runtime/operator.h"
 
 #define CALL_MS          1000
@@ -49,7 +49,7 @@ struct kafka_sink {
 	int64_t said_ns;
 };
 
-static struct kafka_sink *sink_of(struct operator *op)
+static struct kafka_sink *sink_of(struct operator* op)
 {
 	return (struct kafka_sink *)(void *)op;
 }
@@ -67,8 +67,9 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaqu
 	}
 	metrics_add(task_metrics(s->op.task), METRIC_out_errors, 1);
 	if (s->failure.code == ERR_NONE)
-		err_set(&s->failure, ERR_UNAVAILABLE, "topic %s, partition %" PRId32 ": a message was not delivered: %s",
-		    s->options.topic, m->partition, rd_kafka_err2str(m->err));
+		err_set(&s->failure, ERR_UNAVAILABLE,
+		    "topic %s, partition %" PRId32 ": a message was not delivered: %s", s->options.topic,
+		    m->partition, rd_kafka_err2str(m->err));
 }
 
 static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
@@ -81,21 +82,9 @@ static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
 	} else if (err == RD_KAFKA_RESP_ERR__FATAL && s->failure.code == ERR_NONE) {
 		rd_kafka_fatal_error(rk, text, sizeof(text));
 		err_set(&s->failure, ERR_UNAVAILABLE, "topic %s: %s", s->options.topic, text);
-	} else if ((err == RD_KAFKA_RESP_ERR__AUTHENTICATION || err == RD_KAFKA_RESP_ERR__SSL) &&
-	    s->failure.code == ERR_NONE) {
+	} else if (kafka_fault_of(err) == KAFKA_FAULT_FINAL && s->failure.code == ERR_NONE) {
 		err_set(&s->failure, ERR_UNAVAILABLE, "topic %s: %s", s->options.topic, reason);
 	}
-}
-
-static void on_log(const rd_kafka_t *rk, int level, const char *fac, const char *text)
-{
-	bool loud = level <= 4 && strcmp(fac, "FAIL") != 0 && strcmp(fac, "ERROR") != 0;
-
-	(void)rk;
-	if (loud)
-		log_warnx("kafka.client", KV_STR("facility", fac), KV_MSG("%s", text));
-	else
-		log_debug("kafka.client", KV_STR("facility", fac), KV_MSG("%s", text));
 }
 
 /* ------------------------------------------------------ on the connector thread */
@@ -105,8 +94,9 @@ static void run_create(void *arg)
 	static const uint64_t one = 1; /* what an eventfd takes */
 	struct kafka_sink *s = arg;
 	struct task *t = s->op.task;
-	char *client_id = kafka_client_id(&s->options, task_job_id(t), task_attempt(t), task_subtask(t)), text[512];
-	rd_kafka_conf_t *conf = kafka_options_conf(&s->options, client_id, &s->failure);
+	char *client_id = kafka_client_id(&s->options, task_job_id(t), task_attempt(t), task_subtask(t)),
+	     text[512];
+	rd_kafka_conf_t *conf = kafka_client_conf(&s->options, client_id, &s->failure);
 
 	free(client_id);
 	if (conf == NULL)
@@ -114,11 +104,11 @@ static void run_create(void *arg)
 	rd_kafka_conf_set_opaque(conf, s);
 	rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
 	rd_kafka_conf_set_error_cb(conf, on_error);
-	rd_kafka_conf_set_log_cb(conf, on_log);
 	s->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof(text));
 	if (s->rk == NULL) {
 		rd_kafka_conf_destroy(conf);
-		err_set(&s->failure, ERR_INVALID, "topic %s: librdkafka made no producer: %s", s->options.topic, text);
+		err_set(&s->failure, ERR_INVALID, "topic %s: librdkafka made no producer: %s",
+		    s->options.topic, text);
 		return;
 	}
 	rd_kafka_set_log_queue(s->rk, NULL);
@@ -157,7 +147,8 @@ static void run_destroy(void *arg)
 	if (s->rk == NULL)
 		return;
 	/* What is left belongs to a task that failed or was canceled: its restart sends it again. */
-	rd_kafka_purge(s->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
+	rd_kafka_purge(s->rk,
+	    RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
 	rd_kafka_destroy(s->rk);
 }
 
@@ -185,21 +176,21 @@ static void drive_warm(struct kafka_sink *s)
 			return;
 		s->job_running = false;
 		s->warm_retry_ns = now_ns + WARM_RETRY_NS;
-		switch (s->warm_err) {
-		case RD_KAFKA_RESP_ERR_NO_ERROR:
+		if (s->warm_err == RD_KAFKA_RESP_ERR_NO_ERROR) {
 			s->warm = true;
 			return;
-		case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
-		case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
-		case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
-			task_fail(s->op.task, "topic %s: %s", s->options.topic, rd_kafka_err2str(s->warm_err));
+		}
+		switch (kafka_fault_of(s->warm_err)) {
+		case KAFKA_FAULT_FINAL:
+			task_fail(s->op.task, "topic %s: %s", s->options.topic,
+			    rd_kafka_err2str(s->warm_err));
 			return;
-		case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
-		case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+		case KAFKA_FAULT_NO_TOPIC:
 			if (now_ns - s->opened_ns > TOPIC_GRACE_NS)
-				task_fail(s->op.task, "topic %s does not exist on %s", s->options.topic, s->options.servers);
+				task_fail(s->op.task, "topic %s does not exist on %s", s->options.topic,
+				    s->options.servers);
 			break;
-		default:
+		case KAFKA_FAULT_PASSES:
 			s->opened_ns = now_ns; /* the grace begins when a broker answers */
 			say_unreachable(s);
 			break;
@@ -247,7 +238,7 @@ static bool all_delivered(void *arg)
 
 /* ---------------------------------------------------------------- operator */
 
-static int sink_open(struct operator *op, struct err *e)
+static int sink_open(struct operator* op, struct err *e)
 {
 	struct kafka_sink *s = sink_of(op);
 	const weir_function *fn = operator_fn(op, FN_SERIALIZER);
@@ -272,7 +263,7 @@ static int sink_open(struct operator *op, struct err *e)
 	return 0;
 }
 
-static void sink_close(struct operator *op)
+static void sink_close(struct operator* op)
 {
 	struct kafka_sink *s = sink_of(op);
 	const weir_function *fn = operator_fn(op, FN_SERIALIZER);
@@ -303,37 +294,42 @@ static void produce(struct kafka_sink *s, const weir_message_out *m)
 			return;
 		if (err != RD_KAFKA_RESP_ERR__QUEUE_FULL) {
 			metrics_add(task_metrics(s->op.task), METRIC_out_errors, 1);
-			task_fail(s->op.task, "topic %s: a message of %" PRIu32 " bytes was refused: %s", s->options.topic,
-			    m->value_len, rd_kafka_err2str(err));
+			task_fail(s->op.task, "topic %s: a message of %" PRIu32 " bytes was refused: %s",
+			    s->options.topic, m->value_len, rd_kafka_err2str(err));
 			return;
 		}
 		/* A quarter of what is queued, so that not every report switches fibers; a second at most, so that a
 		 * broker that is gone is said. */
 		s->go_on_at = rd_kafka_outq_len(s->rk) / 4 * 3;
-		task_wait(s->op.task, WAIT_BACKPRESSURED, has_room, s, clock_mono_ns(&clock_system) + NS_PER_S);
+		task_wait(s->op.task, WAIT_BACKPRESSURED, has_room, s,
+		    clock_mono_ns(&clock_system) + NS_PER_S);
 		serve(s);
 	}
 }
 
-static void sink_record(struct operator *op, const struct record *r)
+static void sink_record(struct operator* op, const struct record *r)
 {
 	struct kafka_sink *s = sink_of(op);
 	weir_message_out m;
 	int rc, tries;
 
 	for (tries = 0; tries < 2; tries++) {
-		m = (weir_message_out){ .struct_size = sizeof(m), .value = s->room, .value_cap = s->room_cap, .timestamp_ms = r->ts };
+		m = (weir_message_out){ .struct_size = sizeof(m),
+			.value = s->room,
+			.value_cap = s->room_cap,
+			.timestamp_ms = r->ts };
 		op->fn = FN_SERIALIZER;
 		rc = s->serialize(&op->ctx.pub, r->data, r->len, &m);
 		if (rc < 0) {
-			task_fail(op->task, "%s: the serializer returned %d without saying why", op->node->name, rc);
+			task_fail(op->task, "%s: the serializer returned %d without saying why",
+			    op->node->name, rc);
 			return;
 		}
 		if (m.value_len <= s->room_cap)
 			break;
 		if (m.value_len > MAX_VALUE_BYTES || tries > 0) {
-			task_fail(op->task, "%s: the serializer wants %" PRIu32 " bytes for one message", op->node->name,
-			    m.value_len);
+			task_fail(op->task, "%s: the serializer wants %" PRIu32 " bytes for one message",
+			    op->node->name, m.value_len);
 			return;
 		}
 		s->room_cap = m.value_len;
@@ -346,18 +342,19 @@ static void sink_record(struct operator *op, const struct record *r)
 		operator_set_timer(op, task_wall_ms(op->task) + SERVE_EVERY_MS);
 }
 
-static void sink_end(struct operator *op)
+static void sink_end(struct operator* op)
 {
 	struct kafka_sink *s = sink_of(op);
 
 	serve(s);
 	while (!task_stopping(op->task) && rd_kafka_outq_len(s->rk) > 0) {
-		task_wait(op->task, WAIT_BACKPRESSURED, all_delivered, s, clock_mono_ns(&clock_system) + NS_PER_S);
+		task_wait(op->task, WAIT_BACKPRESSURED, all_delivered, s,
+		    clock_mono_ns(&clock_system) + NS_PER_S);
 		serve(s);
 	}
 }
 
-static void sink_timer(struct operator *op, int64_t now_ms)
+static void sink_timer(struct operator* op, int64_t now_ms)
 {
 	(void)now_ms;
 	serve(sink_of(op));

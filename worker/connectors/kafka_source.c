@@ -32,18 +32,18 @@ struct kafka_source {
 	enum kafka_step step;
 	struct err step_err;
 
-	bool ready;           /* the first partitions are assigned */
+	bool ready; /* the first partitions are assigned */
 	bool preparing;
-	bool ended;           /* bounded, and all was read */
-	int64_t retry_ns;     /* next step of prepare not before */
-	int64_t discover_ns;  /* next look for new partitions, INT64_MAX: none */
-	bool dirty;           /* read more since the last commit */
-	int64_t commit_ns;    /* next commit */
-	int64_t heard_ns;     /* a broker was last known to be there */
-	int64_t said_ns;      /* that none is, 0: not said */
+	bool ended;          /* bounded, and all was read */
+	int64_t retry_ns;    /* next step of prepare not before */
+	int64_t discover_ns; /* next look for new partitions, INT64_MAX: none */
+	bool dirty;          /* read more since the last commit */
+	int64_t commit_ns;   /* next commit */
+	int64_t heard_ns;    /* a broker was last known to be there */
+	int64_t said_ns;     /* that none is, 0: not said */
 };
 
-static struct kafka_source *source_of(struct operator *op)
+static struct kafka_source *source_of(struct operator* op)
 {
 	return (struct kafka_source *)(void *)op;
 }
@@ -99,15 +99,16 @@ static void run_close(void *arg)
 	/* What was read to the end is not read again by the next job of this group. Not after a failure or a cancel: what
 	 * is behind the last commit may not have come out of the job. */
 	if (s->ended && kafka_fetcher_commit_wait(s->fetcher, s->positions, &e) < 0)
-		log_warnx("kafka.commit_failed", KV_JOB(task_job_id(s->op.task)), KV_STR("topic", s->options.topic),
-		    KV_STR("reason", e.msg), KV_MSG("the last offsets were not committed to the group"));
+		log_warnx("kafka.commit_failed", KV_JOB(task_job_id(s->op.task)),
+		    KV_STR("topic", s->options.topic), KV_STR("reason", e.msg),
+		    KV_MSG("the last offsets were not committed to the group"));
 	kafka_fetcher_destroy(s->fetcher);
 	s->fetcher = NULL;
 }
 
 /* -------------------------------------------------------------- open, close */
 
-static int open_function(struct operator *op, enum fn_role role, struct err *e)
+static int open_function(struct operator* op, enum fn_role role, struct err *e)
 {
 	const weir_function *fn = operator_fn(op, role);
 
@@ -117,7 +118,7 @@ static int open_function(struct operator *op, enum fn_role role, struct err *e)
 	return 0;
 }
 
-static void close_function(struct operator *op, enum fn_role role)
+static void close_function(struct operator* op, enum fn_role role)
 {
 	const weir_function *fn = operator_fn(op, role);
 
@@ -126,7 +127,7 @@ static void close_function(struct operator *op, enum fn_role role)
 		fn->close(&op->ctx.pub);
 }
 
-static int source_open(struct operator *op, struct err *e)
+static int source_open(struct operator* op, struct err *e)
 {
 	struct kafka_source *s = source_of(op);
 	struct reader_host host = { &clock_system, host_excluded_ns, host_fail, host_user_error, op->task,
@@ -154,7 +155,7 @@ static int source_open(struct operator *op, struct err *e)
 	return 0;
 }
 
-static void source_close(struct operator *op)
+static void source_close(struct operator* op)
 {
 	struct kafka_source *s = source_of(op);
 
@@ -203,9 +204,9 @@ static void adopt(struct kafka_source *s)
 static void prepared(struct kafka_source *s, int64_t now_ns)
 {
 	if (!s->ready)
-		log_info("kafka.assigned", KV_JOB(task_job_id(s->op.task)), KV_STR("task", task_name(s->op.task)),
-		    KV_STR("topic", s->options.topic), KV_UINT("partitions", kafka_fetcher_n_splits(s->fetcher)),
-		    KV_MSG("reading"));
+		log_info("kafka.assigned", KV_JOB(task_job_id(s->op.task)),
+		    KV_STR("task", task_name(s->op.task)), KV_STR("topic", s->options.topic),
+		    KV_UINT("partitions", kafka_fetcher_n_splits(s->fetcher)), KV_MSG("reading"));
 	say_reachable(s);
 	s->ready = true;
 	s->preparing = false;
@@ -260,7 +261,8 @@ static void commit(struct kafka_source *s, int64_t now_ns)
 	kafka_fetcher_commit(s->fetcher, s->positions);
 	s->dirty = false;
 	s->commit_ns = now_ns + COMMIT_EVERY_NS;
-	metrics_set(task_metrics(s->op.task), METRIC_pending_records, kafka_fetcher_pending(s->fetcher, s->positions));
+	metrics_set(task_metrics(s->op.task), METRIC_pending_records,
+	    kafka_fetcher_pending(s->fetcher, s->positions));
 }
 
 /* Nothing came: is the broker there? */
@@ -285,7 +287,7 @@ static void watch_broker(struct kafka_source *s, int64_t now_ns, int64_t *deadli
 		*deadline_ns = check_ns;
 }
 
-static enum source_status source_poll(struct operator *op, int64_t *deadline_ns)
+static enum source_status source_poll(struct operator* op, int64_t *deadline_ns)
 {
 	struct kafka_source *s = source_of(op);
 	int64_t now_ns = clock_mono_ns(&clock_system);

@@ -15,14 +15,14 @@ struct split {
 	const char *topic;
 	int32_t partition;
 	int64_t position, stop;
-	int64_t max_ts;    /* WEIR_MIN_TIMESTAMP: no record yet */
-	int64_t quiet_ns;  /* the idle clock when its end was reported */
+	int64_t max_ts;   /* WEIR_MIN_TIMESTAMP: no record yet */
+	int64_t quiet_ns; /* the idle clock when its end was reported */
 	bool at_end, idle, finished;
 };
 
 struct reader {
-	weir_out out;        /* first: what the deserializer emits into */
-	struct operator *op;
+	weir_out out; /* first: what the deserializer emits into */
+	struct operator* op;
 	struct reader_host host;
 	struct reader_options options;
 	struct fetcher *fetcher;
@@ -42,13 +42,13 @@ struct reader {
 	const weir_message *msg;
 	int64_t batch_bytes, batch_records;
 
-	int64_t watermark;         /* last emitted */
-	int64_t watermark_ns;      /* when */
-	bool out_idle;             /* last status emitted */
-	int64_t idle_clock_ns;     /* advances by evidence */
-	int64_t evidence_ns;       /* seen up to here */
-	int64_t excluded_ns;       /* of the host, then */
-	int64_t idle_check_ns;     /* between two looks, grows while there is no evidence */
+	int64_t watermark;     /* last emitted */
+	int64_t watermark_ns;  /* when */
+	bool out_idle;         /* last status emitted */
+	int64_t idle_clock_ns; /* advances by evidence */
+	int64_t evidence_ns;   /* seen up to here */
+	int64_t excluded_ns;   /* of the host, then */
+	int64_t idle_check_ns; /* between two looks, grows while there is no evidence */
 	int64_t last_message_ns;
 
 	struct raw_message batch[READER_BATCH];
@@ -75,7 +75,7 @@ static void fail(struct reader *r, const char *sentence)
 
 static void deliver(struct reader *r, const void *data, uint32_t len, int64_t ts)
 {
-	struct operator *op = r->op;
+	struct operator* op = r->op;
 	struct record rec = { data, len, 0, ts };
 	struct split *s = r->current;
 	char sentence[ERR_MSG_MAX];
@@ -86,8 +86,9 @@ static void deliver(struct reader *r, const void *data, uint32_t len, int64_t ts
 		op->fn = FN_DESERIALIZER;
 		if (rec.ts == WEIR_MIN_TIMESTAMP) {
 			const char *why = r->host.user_error(r->host.arg);
-			snprintf(sentence, sizeof(sentence), "topic %s, partition %" PRId32 ", offset %" PRId64 ": %s",
-			    s->topic, s->partition, r->msg->offset,
+			snprintf(sentence, sizeof(sentence),
+			    "topic %s, partition %" PRId32 ", offset %" PRId64 ": %s", s->topic, s->partition,
+			    r->msg->offset,
 			    why[0] != '\0' ? why : "the timestamp assigner gave no timestamp");
 			fail(r, sentence);
 			return;
@@ -152,8 +153,8 @@ static void out_commit(weir_out *out, uint32_t len)
 
 /* ------------------------------------------------------------- life cycle */
 
-struct reader *reader_create(struct operator *op, const struct reader_host *host, const struct reader_options *options,
-    struct fetcher *fetcher)
+struct reader *reader_create(struct operator* op, const struct reader_host *host,
+    const struct reader_options *options, struct fetcher *fetcher)
 {
 	struct reader *r = xcalloc(1, sizeof(*r));
 	const weir_watermark_strategy *w = &op->node->watermark;
@@ -185,13 +186,17 @@ void reader_destroy(struct reader *r)
 	free(r);
 }
 
-uint32_t reader_add_split(struct reader *r, const char *topic, int32_t partition, int64_t position, int64_t stop)
+uint32_t reader_add_split(struct reader *r, const char *topic, int32_t partition, int64_t position,
+    int64_t stop)
 {
 	struct split *s;
 
 	VEC_RESERVE(r->splits, r->n_splits, r->cap_splits);
 	s = &r->splits[r->n_splits];
-	*s = (struct split){ .topic = topic, .partition = partition, .position = position, .stop = stop,
+	*s = (struct split){ .topic = topic,
+		.partition = partition,
+		.position = position,
+		.stop = stop,
 		.max_ts = WEIR_MIN_TIMESTAMP };
 	/* Nothing in it, or nothing of it left to read. */
 	s->finished = stop != READER_NO_END && (stop <= 0 || position >= stop);
@@ -224,10 +229,12 @@ int64_t reader_last_message_ns(const struct reader *r)
 /* Let the idle clock follow the fetcher's evidence. */
 static void advance_idle_clock(struct reader *r)
 {
-	int64_t seen_ns = r->fetcher->evidence_ns(r->fetcher), excluded_ns = r->host.excluded_ns(r->host.arg), step_ns;
+	int64_t seen_ns = r->fetcher->evidence_ns(r->fetcher), excluded_ns = r->host.excluded_ns(r->host.arg),
+		step_ns;
 
 	if (seen_ns <= r->evidence_ns) {
-		r->idle_check_ns = r->idle_check_ns * 2 > IDLE_CHECK_MAX_NS ? IDLE_CHECK_MAX_NS : r->idle_check_ns * 2;
+		r->idle_check_ns =
+		    r->idle_check_ns * 2 > IDLE_CHECK_MAX_NS ? IDLE_CHECK_MAX_NS : r->idle_check_ns * 2;
 		return;
 	}
 	r->idle_check_ns = IDLE_CHECK_MIN_NS;
@@ -277,7 +284,8 @@ static void emit_watermark(struct reader *r, int64_t now_ns)
 			continue;
 		n_active++;
 		/* A timestamp near the lowest there is must not wrap around. */
-		mark = s->max_ts < WEIR_MIN_TIMESTAMP + r->bound_ms + 1 ? WEIR_MIN_TIMESTAMP : s->max_ts - r->bound_ms - 1;
+		mark = s->max_ts < WEIR_MIN_TIMESTAMP + r->bound_ms + 1 ? WEIR_MIN_TIMESTAMP :
+									  s->max_ts - r->bound_ms - 1;
 		if (mark < low)
 			low = mark;
 	}
@@ -322,8 +330,8 @@ static void malformed(struct reader *r, const weir_message *m)
 	}
 	first[n] = '\0';
 	snprintf(sentence, sizeof(sentence),
-	    "topic %s, partition %" PRId32 ", offset %" PRId64 ": malformed message: %s; %s: '%s'", m->topic, m->partition,
-	    m->offset, why[0] != '\0' ? why : "the deserializer refused it",
+	    "topic %s, partition %" PRId32 ", offset %" PRId64 ": malformed message: %s; %s: '%s'", m->topic,
+	    m->partition, m->offset, why[0] != '\0' ? why : "the deserializer refused it",
 	    m->value_len > FIRST_BYTES ? "its first bytes" : "its bytes", first);
 	fail(r, sentence);
 }
@@ -430,9 +438,9 @@ enum source_status reader_poll(struct reader *r, int64_t *deadline_ns)
 	if (n > 0)
 		return SOURCE_MORE;
 	if (next_ns != INT64_MAX) {
-		at_ns = r->evidence_ns > INT64_MIN && r->evidence_ns + next_ns > now_ns + r->idle_check_ns
-		    ? r->evidence_ns + next_ns
-		    : now_ns + r->idle_check_ns;
+		at_ns = r->evidence_ns > INT64_MIN && r->evidence_ns + next_ns > now_ns + r->idle_check_ns ?
+		    r->evidence_ns + next_ns :
+		    now_ns + r->idle_check_ns;
 		if (at_ns < *deadline_ns)
 			*deadline_ns = at_ns;
 	}

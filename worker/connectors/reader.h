@@ -24,15 +24,15 @@
 #include "worker/connectors/fetcher.h"
 #include "worker/runtime/operator.h"
 
-#define READER_BATCH  512        /* messages a poll */
-#define READER_NO_END INT64_MAX  /* stop offset of an unbounded split */
+#define READER_BATCH  512       /* messages a poll */
+#define READER_NO_END INT64_MAX /* stop offset of an unbounded split */
 
 struct reader_host {
 	const struct clock *clock;
 	/* Total time, monotonic ns, that idleness does not count: stalls and back pressure. Grows only. */
 	int64_t (*excluded_ns)(void *arg);
-	void (*fail)(void *arg, const char *sentence);  /* the task */
-	const char *(*user_error)(void *arg);           /* take what weir_fail said; "" when nothing */
+	void (*fail)(void *arg, const char *sentence); /* the task */
+	const char *(*user_error)(void *arg);          /* take what weir_fail said; "" when nothing */
 	void *arg;
 	struct metrics_task *metrics;
 };
@@ -45,13 +45,14 @@ struct reader_options {
 struct reader;
 
 /* op: the source, with its node, output and context. Borrows fetcher and clock. Freed with reader_destroy. */
-struct reader *reader_create(struct operator *op, const struct reader_host *host, const struct reader_options *options,
-    struct fetcher *fetcher);
+struct reader *reader_create(struct operator* op, const struct reader_host *host,
+    const struct reader_options *options, struct fetcher *fetcher);
 void reader_destroy(struct reader *r);
 
 /* One more split; returns its index. topic is borrowed. position: the first offset, negative: not known.
  * stop: it ends before this offset. */
-uint32_t reader_add_split(struct reader *r, const char *topic, int32_t partition, int64_t position, int64_t stop);
+uint32_t reader_add_split(struct reader *r, const char *topic, int32_t partition, int64_t position,
+    int64_t stop);
 /* All splits there are were added: from now on, to have none is to be idle, or to be at the end. */
 void reader_discovered(struct reader *r, bool bounded);
 

@@ -4,7 +4,8 @@
 #include "base/mem.h"
 #include "worker/connectors/connectors.h"
 
-static const struct connector *const connectors[] = { &connector_kafka, &connector_sequence, &connector_blackhole };
+static const struct connector *const connectors[] = { &connector_kafka, &connector_sequence,
+	&connector_blackhole };
 
 const struct connector *connector_find(const char *name)
 {

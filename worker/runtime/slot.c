@@ -59,6 +59,11 @@ void slot_wake(struct slot *s)
 	doorbell_ring(&s->bell);
 }
 
+void slot_ring(struct slot *s)
+{
+	doorbell_ring_always(&s->bell);
+}
+
 void slot_post(struct slot *s, struct slot_mail *m)
 {
 	struct slot_mail *head = atomic_load_explicit(&s->mail, memory_order_relaxed);

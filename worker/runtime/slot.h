@@ -54,6 +54,8 @@ void slot_destroy(struct slot *s);
 void slot_post(struct slot *s, struct slot_mail *m);
 /* Have every waiting task asked again, e.g. because a connector call has returned. */
 void slot_wake(struct slot *s);
+/* The same for what a source looks at in its poll: counts as a wake even where the slot is not asleep. */
+void slot_ring(struct slot *s);
 
 /* The signals that a worker's threads block: all but those of a crash; the rest is the main thread's. */
 void slot_thread_signals(sigset_t *set);

@@ -1,0 +1,179 @@
+/* What the Kafka source and sink have in common on librdkafka's side. */
+#include "worker/connectors/kafka_client.h"
+
+#include <inttypes.h>
+#include <librdkafka/rdkafka.h>
+
+#include "base/conf.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#define PROPERTIES     "properties."
+#define PROPERTIES_LEN (sizeof(PROPERTIES) - 1)
+
+struct setting {
+	const char *key, *value;
+};
+
+/* The property nearest to a wrong name, of those that librdkafka lists; caller frees. */
+static char *nearest_property(rd_kafka_conf_t *conf, const char *name)
+{
+	size_t n, i;
+	const char **dump = rd_kafka_conf_dump(conf, &n);
+	const char **names = xcalloc(n / 2 + 1, sizeof(*names)), *near;
+	char *copy;
+
+	for (i = 0; i < n / 2; i++)
+		names[i] = dump[2 * i];
+	near = conf_nearest(name, names, (unsigned)(n / 2));
+	copy = near != NULL ? xstrdup(near) : NULL;
+	free(names);
+	rd_kafka_conf_dump_free(dump, n);
+	return copy;
+}
+
+/* Secrets are not repeated: librdkafka's sentences hold the value. */
+static bool is_secret(const char *name)
+{
+	return strstr(name, "password") != NULL || strstr(name, "secret") != NULL ||
+	    strstr(name, "key.pem") != NULL || strcmp(name, "sasl.oauthbearer.config") == 0;
+}
+
+static int set_property(rd_kafka_conf_t *conf, const char *name, const char *value, struct err *e)
+{
+	char text[512], *near;
+
+	switch (rd_kafka_conf_set(conf, name, value, text, sizeof(text))) {
+	case RD_KAFKA_CONF_OK:
+		return 0;
+	case RD_KAFKA_CONF_INVALID:
+		return err_set(e, ERR_INVALID, "option " PROPERTIES "%s: %s", name,
+		    is_secret(name) ? "librdkafka does not accept its value" : text);
+	case RD_KAFKA_CONF_UNKNOWN:
+		break;
+	}
+	near = nearest_property(conf, name);
+	err_set(e, ERR_INVALID, "option " PROPERTIES "%s: %s%s%s%s", name, text,
+	    near != NULL ? "; did you mean " : "", near != NULL ? near : "", near != NULL ? "?" : "");
+	free(near);
+	return -1;
+}
+
+static int set_all(rd_kafka_conf_t *conf, const struct setting *s, unsigned n, struct err *e)
+{
+	unsigned i;
+
+	for (i = 0; i < n; i++)
+		if (set_property(conf, s[i].key, s[i].value, e) < 0)
+			return -1;
+	return 0;
+}
+
+/* The client's log, from a poll of the operator's. */
+static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
+{
+	/* Said once a minute by the operator; no news where properties of consumers and producers come mixed; and
+	 * of old brokers, which cannot be told to make no topics. */
+	static const char *const quiet[] = { "FAIL", "ERROR", "CONFWARN", "AUTOCREATE" };
+	bool loud = level <= 4;
+	unsigned i;
+
+	(void)rk;
+	for (i = 0; i < ARRAY_LEN(quiet); i++)
+		loud = loud && strcmp(facility, quiet[i]) != 0;
+	if (loud)
+		log_warnx("kafka.client", KV_STR("facility", facility), KV_MSG("%s", text));
+	else
+		log_debug("kafka.client", KV_STR("facility", facility), KV_MSG("%s", text));
+}
+
+rd_kafka_conf_t *kafka_client_conf(const struct kafka_options *o, const char *client_id, struct err *e)
+{
+	static const struct setting consumer_defaults[] = {
+		/* What is prefetched is lost at a kill, and takes its time to free. */
+		{ "queued.max.messages.kbytes", "8192" },
+		{ "allow.auto.create.topics", "false" },
+	};
+	static const struct setting consumer_fixed[] = {
+		{ "enable.auto.commit", "false" },
+		{ "enable.auto.offset.store", "false" },
+		{ "enable.partition.eof", "true" },
+		/* Positions are found before the assignment; one that the broker does not have must not be skipped. */
+		{ "auto.offset.reset", "error" },
+	};
+	static const struct setting producer_defaults[] = {
+		{ "enable.idempotence", "true" },
+		{ "acks", "all" },
+	};
+	static const struct setting producer_fixed[] = {
+		{ "message.timeout.ms", "0" }, /* for ever; the default drops a message after 5 minutes */
+	};
+	static const struct setting both[] = { { "log.queue", "true" } };
+	bool source = o->node->type == NODE_SOURCE;
+	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+	int rc;
+
+	rc = set_all(conf, both, ARRAY_LEN(both), e);
+	if (rc == 0)
+		rc = source ? set_all(conf, consumer_defaults, ARRAY_LEN(consumer_defaults), e) :
+			      set_all(conf, producer_defaults, ARRAY_LEN(producer_defaults), e);
+	for (unsigned i = 0; rc == 0 && i < o->node->n_options; i++) {
+		const struct graph_option *opt = &o->node->options[i];
+		if (strncmp(opt->key, PROPERTIES, PROPERTIES_LEN) == 0 &&
+		    strcmp(opt->key + PROPERTIES_LEN, "auto.offset.reset") != 0)
+			rc = set_property(conf, opt->key + PROPERTIES_LEN, opt->value, e);
+	}
+	if (rc == 0)
+		rc = source ? set_all(conf, consumer_fixed, ARRAY_LEN(consumer_fixed), e) :
+			      set_all(conf, producer_fixed, ARRAY_LEN(producer_fixed), e);
+	if (rc == 0 && client_id != NULL)
+		rc = set_property(conf, "client.id", client_id, e);
+	if (rc == 0) {
+		rd_kafka_conf_set_log_cb(conf, on_log);
+		return conf;
+	}
+	rd_kafka_conf_destroy(conf);
+	return NULL;
+}
+
+int kafka_client_validate(const struct graph_node *n, struct err *e)
+{
+	struct kafka_options o;
+	rd_kafka_conf_t *conf;
+
+	if (kafka_options_parse(n, &o, e) < 0)
+		return -1;
+	conf = kafka_client_conf(&o, NULL, e);
+	if (conf == NULL)
+		return -1;
+	rd_kafka_conf_destroy(conf);
+	return 0;
+}
+
+char *kafka_client_id(const struct kafka_options *o, const char *job_id, uint64_t attempt, uint32_t subtask)
+{
+	return xasprintf("%s%sweir-%s-%" PRIu64 "-%" PRIu32, o->client_id != NULL ? o->client_id : "",
+	    o->client_id != NULL ? "-" : "", job_id, attempt, subtask);
+}
+
+enum kafka_fault kafka_fault_of(int resp_err)
+{
+	switch ((rd_kafka_resp_err_t)resp_err) {
+	case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+	case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+	case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+		return KAFKA_FAULT_NO_TOPIC;
+	case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
+	case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+	case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+	case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+	case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
+	case RD_KAFKA_RESP_ERR_INVALID_GROUP_ID:
+	case RD_KAFKA_RESP_ERR__AUTHENTICATION:
+	case RD_KAFKA_RESP_ERR__SSL:
+	case RD_KAFKA_RESP_ERR__FATAL:
+		return KAFKA_FAULT_FINAL;
+	default:
+		return KAFKA_FAULT_PASSES;
+	}
+}

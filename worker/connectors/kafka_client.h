@@ -1,0 +1,33 @@
+/*
+ * What the Kafka source and sink have in common on librdkafka's side: configurations,
+ * the client's log, client ids, which errors pass.
+ */
+#ifndef WORKER_CONNECTORS_KAFKA_CLIENT_H
+#define WORKER_CONNECTORS_KAFKA_CLIENT_H
+
+#include "worker/connectors/kafka_options.h"
+
+struct rd_kafka_conf_s; /* librdkafka's; its header is for three files here */
+
+/*
+ * A new configuration with this connector's defaults, then the node's properties, then what is not
+ * negotiable.  client_id is what every connection carries.  Caller gives it to rd_kafka_new or destroys it.
+ */
+struct rd_kafka_conf_s *kafka_client_conf(const struct kafka_options *o, const char *client_id,
+    struct err *e);
+
+/* "weir-<job>-<attempt>-<subtask>", behind the node's own client.id where there is one; caller frees. */
+char *kafka_client_id(const struct kafka_options *o, const char *job_id, uint64_t attempt, uint32_t subtask);
+
+/* Reads the options and asks librdkafka about every property. As connector.validate; connects to nothing. */
+int kafka_client_validate(const struct graph_node *n, struct err *e);
+
+/* What to make of a rd_kafka_resp_err_t. */
+enum kafka_fault {
+	KAFKA_FAULT_PASSES,   /* time betters it, librdkafka tries again by itself or can be asked again */
+	KAFKA_FAULT_NO_TOPIC, /* the topic or the partition does not exist */
+	KAFKA_FAULT_FINAL     /* authorization, a bad name, a fatal error */
+};
+enum kafka_fault kafka_fault_of(int resp_err);
+
+#endif
