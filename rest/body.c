@@ -58,9 +58,10 @@ static bool type_fits(const cJSON *item, enum field_type type)
 	case FIELD_STRS:
 		if (!cJSON_IsArray(item))
 			return false;
-		cJSON_ArrayForEach(child, item)
+		cJSON_ArrayForEach(child, item) {
 			if (!cJSON_IsString(child))
 				return false;
+		}
 		return true;
 	case FIELD_INT:
 		return int_of(item, &value);
@@ -105,9 +106,10 @@ const cJSON *body_field(const cJSON *body, const char *name)
 {
 	const cJSON *item, *found = NULL;
 
-	cJSON_ArrayForEach(item, body)
+	cJSON_ArrayForEach(item, body) {
 		if (strcmp(item->string, name) == 0)
 			found = item;
+	}
 	return found == NULL || cJSON_IsNull(found) ? NULL : found;
 }
 

@@ -56,9 +56,8 @@ int guard_check(const struct http_head *h, const char *address, bool loopback, c
 	char name[HOST_MAX];
 
 	if (loopback && host != NULL && (!host_part(host, name) || !host_is_ours(name, address))) {
-		*why =
-		    "The request's Host is not a name of this server; "
-		    "set rest.address to the name clients use.";
+		*why = "The request's Host is not a name of this server; "
+		       "set rest.address to the name clients use.";
 		return 421;
 	}
 	if (changes && origin != NULL && !origin_is_ours(origin, host)) {

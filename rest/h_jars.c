@@ -105,8 +105,9 @@ static void args_of_list(struct rest_call *c, const cJSON *list, struct gw_run *
 
 	run->args = gw_alloc(c->arena, ((size_t)cJSON_GetArraySize(list) + 1) * sizeof(*run->args));
 	run->n_args = 0;
-	cJSON_ArrayForEach(item, list)
+	cJSON_ArrayForEach(item, list) {
 		run->args[run->n_args++] = item->valuestring;
+	}
 }
 
 /* programArgsList, or programArgs as one string. */

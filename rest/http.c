@@ -33,7 +33,7 @@ static bool make_room(struct http_server *s)
 {
 	struct http_conn *c;
 
-	TAILQ_FOREACH(c, &s->conns, link) {
+	for (c = TAILQ_FIRST(&s->conns); c != NULL; c = TAILQ_NEXT(c, link)) {
 		if (http_conn_is_idle(c)) {
 			http_conn_destroy(c);
 			return true;
@@ -161,7 +161,7 @@ static int listen_on(const char *host, unsigned *port, bool *loopback, struct er
 
 static unsigned bound_port(int fd)
 {
-	struct sockaddr_storage ss;
+	struct sockaddr_storage ss = { .ss_family = AF_UNSPEC };
 	socklen_t len = sizeof(ss);
 	struct sockaddr_in in;
 	struct sockaddr_in6 in6;

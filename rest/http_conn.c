@@ -68,16 +68,18 @@ static void arm(struct http_conn *c, int64_t ms)
 	event_add(c->deadline, &tv);
 }
 
-/* Free now or, inside conn_run, when it is left. */
-void http_conn_destroy(struct http_conn *c)
+/* It is over: conn_run, which is on the stack or is called next, frees it. */
+static void kill_conn(struct http_conn *c)
 {
+	c->dead = true;
 	if (c->in_request) {
 		c->in_request = false;
 		c->server->handler->end(c->server->arg, &c->req);
 	}
-	c->dead = true;
-	if (c->running)
-		return;
+}
+
+static void free_conn(struct http_conn *c)
+{
 	TAILQ_REMOVE(&c->server->conns, c, link);
 	c->server->n_conns--;
 	event_free(c->deadline);
@@ -87,11 +89,18 @@ void http_conn_destroy(struct http_conn *c)
 	free(c);
 }
 
+void http_conn_destroy(struct http_conn *c)
+{
+	ASSERT(!c->running);
+	kill_conn(c);
+	free_conn(c);
+}
+
 /* No further request: close when what was answered is sent. */
 static void close_when_sent(struct http_conn *c)
 {
 	if (evbuffer_get_length(bufferevent_get_output(c->bev)) == 0) {
-		http_conn_destroy(c);
+		kill_conn(c);
 		return;
 	}
 	c->state = HTTP_CONN_CLOSING;
@@ -111,9 +120,10 @@ static void linger(struct http_conn *c)
 	arm(c, c->server->limits->linger_ms);
 }
 
-void http_respond(struct http_request *r, int status, const char *content_type, const char *data, size_t len)
+/* Everything of an answer but going on with what follows it. */
+static void answer(struct http_conn *c, int status, const char *content_type, const char *data, size_t len)
 {
-	struct http_conn *c = (struct http_conn *)r;
+	struct http_request *r = &c->req;
 	struct evbuffer *out = bufferevent_get_output(c->bev);
 	size_t before = evbuffer_get_length(out);
 	bool is_head = r->head.method != NULL && strcmp(r->head.method, "HEAD") == 0;
@@ -136,12 +146,27 @@ void http_respond(struct http_request *r, int status, const char *content_type, 
 		linger(c);
 	} else if (!keep) {
 		close_when_sent(c);
-		return;
 	} else {
 		c->state = HTTP_CONN_HEAD;
 		c->in_head = false;
 		arm(c, c->server->limits->write_ms);
 	}
+}
+
+static void answer_error(struct http_conn *c, int status, const char *sentence)
+{
+	const char *type;
+	char *body = c->server->handler->error_body(sentence, &type);
+
+	answer(c, status, type, body, strlen(body));
+	free(body);
+}
+
+void http_respond(struct http_request *r, int status, const char *content_type, const char *data, size_t len)
+{
+	struct http_conn *c = (struct http_conn *)r;
+
+	answer(c, status, content_type, data, len);
 	if (!c->running)
 		conn_run(c);
 }
@@ -149,11 +174,10 @@ void http_respond(struct http_request *r, int status, const char *content_type, 
 void http_respond_error(struct http_request *r, int status, const char *sentence)
 {
 	struct http_conn *c = (struct http_conn *)r;
-	const char *type;
-	char *body = c->server->handler->error_body(sentence, &type);
 
-	http_respond(r, status, type, body, strlen(body));
-	free(body);
+	answer_error(c, status, sentence);
+	if (!c->running)
+		conn_run(c);
 }
 
 /* A request that cannot be understood: what follows it cannot be either. */
@@ -161,7 +185,7 @@ static void refuse(struct http_conn *c, int status, const char *sentence)
 {
 	c->body_done = false;
 	c->req.head.keep_alive = false;
-	http_respond_error(&c->req, status, sentence);
+	answer_error(c, status, sentence);
 }
 
 /* Where the head in the input ends (behind its empty line), 0: not yet. */
@@ -180,7 +204,7 @@ static void begin_body(struct http_conn *c)
 	struct http_head *h = &c->req.head;
 
 	if (h->content_length > c->body_limit) {
-		http_respond_error(&c->req, 413, "The request's body is larger than is taken here.");
+		answer_error(c, 413, "The request's body is larger than is taken here.");
 		return;
 	}
 	if (!h->chunked && h->content_length == 0) {
@@ -256,7 +280,7 @@ static void body_piece(struct http_conn *c, const char *data, size_t len)
 {
 	c->body_taken += len;
 	if (c->body_taken > (uint64_t)c->body_limit) {
-		http_respond_error(&c->req, 413, "The request's body is larger than is taken here.");
+		answer_error(c, 413, "The request's body is larger than is taken here.");
 		return;
 	}
 	c->server->handler->body(c->server->arg, &c->req, data, len);
@@ -311,7 +335,7 @@ static void run_eof(struct http_conn *c)
 		if (evbuffer_get_length(bufferevent_get_output(c->bev)) <= OUTPUT_HIGH)
 			close_when_sent(c);
 	} else if (c->state == HTTP_CONN_BODY || c->state == HTTP_CONN_LINGER) {
-		http_conn_destroy(c);
+		kill_conn(c);
 	}
 }
 
@@ -341,7 +365,7 @@ static void conn_run(struct http_conn *c)
 		run_eof(c);
 	c->running = false;
 	if (c->dead)
-		http_conn_destroy(c);
+		free_conn(c);
 }
 
 static void on_read(struct bufferevent *bev, void *arg)
@@ -359,10 +383,8 @@ static void on_written(struct bufferevent *bev, void *arg)
 {
 	struct http_conn *c = arg;
 
-	if (c->state == HTTP_CONN_CLOSING) {
-		http_conn_destroy(c);
-		return;
-	}
+	if (c->state == HTTP_CONN_CLOSING)
+		kill_conn(c);
 	if (c->state == HTTP_CONN_LINGER)
 		shutdown(bufferevent_getfd(bev), SHUT_WR);
 	if (c->state == HTTP_CONN_HEAD && !c->in_head)
@@ -375,12 +397,11 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 	struct http_conn *c = arg;
 
 	(void)bev;
-	if ((what & BEV_EVENT_EOF) != 0 && (what & BEV_EVENT_ERROR) == 0) {
+	if ((what & BEV_EVENT_EOF) != 0 && (what & BEV_EVENT_ERROR) == 0)
 		c->eof = true;
-		conn_run(c);
-		return;
-	}
-	http_conn_destroy(c);
+	else
+		kill_conn(c);
+	conn_run(c);
 }
 
 static void on_deadline(evutil_socket_t fd, short what, void *arg)
@@ -394,17 +415,17 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 		return;
 	if (c->state != HTTP_CONN_LINGER && evbuffer_get_length(bufferevent_get_output(c->bev)) > 0) {
 		if (drained(c) == c->drained_mark)
-			http_conn_destroy(c);
+			kill_conn(c);
 		else
 			arm(c, lim->write_ms);
-		return;
-	}
-	if (c->state == HTTP_CONN_BODY && c->body_taken - c->body_mark >= lim->body_min_bytes)
+	} else if (c->state == HTTP_CONN_BODY && c->body_taken - c->body_mark >= lim->body_min_bytes) {
 		arm(c, lim->body_ms);
-	else if (c->state == HTTP_CONN_BODY || (c->state == HTTP_CONN_HEAD && c->in_head))
+	} else if (c->state == HTTP_CONN_BODY || (c->state == HTTP_CONN_HEAD && c->in_head)) {
 		refuse(c, 408, "The request came too slowly.");
-	else
-		http_conn_destroy(c);
+	} else {
+		kill_conn(c);
+	}
+	conn_run(c);
 }
 
 static void on_more(evutil_socket_t fd, short what, void *arg)

@@ -109,11 +109,10 @@ int cli_print_result(FILE *out, FILE *diag, const char *job_id, const cJSON *res
 		return 0;
 	}
 	if (status != NULL && strcmp(status, "CANCELED") == 0)
-		exception = xasprintf(
-		    "org.apache.flink.client.program.ProgramInvocationException: "
-		    "Job failed (JobID: %s)\n"
-		    "Caused by: org.apache.flink.runtime.client.JobCancellationException: "
-		    "Job was cancelled.",
+		exception = xasprintf("org.apache.flink.client.program.ProgramInvocationException: "
+				      "Job failed (JobID: %s)\n"
+				      "Caused by: org.apache.flink.runtime.client.JobCancellationException: "
+				      "Job was cancelled.",
 		    job_id);
 	else
 		exception = xasprintf("org.apache.flink.client.program.ProgramInvocationException: "

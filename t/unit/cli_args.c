@@ -1,8 +1,6 @@
 /* The command line of weir. */
 #include "rest/cli/args.h"
 
-#include <stdarg.h>
-
 #include "base/mem.h"
 #include "t/tap.h"
 
@@ -10,22 +8,19 @@ static struct cli_args a;
 static struct err e;
 
 /* Parse words up to NULL. */
-static int parse(enum cli_action action, ...)
+static int parse(enum cli_action action, const char *const *argv)
 {
-	static const char *argv[16];
 	int argc = 0;
-	va_list ap;
 
-	va_start(ap, action);
-	while ((argv[argc] = va_arg(ap, const char *)) != NULL)
+	while (argv[argc] != NULL)
 		argc++;
-	va_end(ap);
 	return cli_args_parse(&a, action, argc, argv, &e);
 }
+#define PARSE(action, ...) parse((action), (const char *const[]){ __VA_ARGS__ })
 
 static void test_run(void)
 {
-	is_int(parse(CLI_RUN, "-d", "-p", "3", "-m", "host:1", "-s", "/sp", "-n", "-c", "C", "job.so", "-d",
+	is_int(PARSE(CLI_RUN, "-d", "-p", "3", "-m", "host:1", "-s", "/sp", "-n", "-c", "C", "job.so", "-d",
 		   "--x", "y", NULL),
 	    0, "all options of run");
 	ok(a.detached && a.parallelism == 3 && a.allow_non_restored, "flags and numbers");
@@ -35,35 +30,35 @@ static void test_run(void)
 	is_str(a.jar, "job.so", "the file");
 	is_int(a.n_program_args, 3, "what follows is the program's");
 	is_str(a.program_args[0], "-d", "also what looks like an option");
-	is_int(parse(CLI_RUN, "--detached", "--parallelism=2", "--fromSavepoint", "/sp", "job.so", NULL), 0,
+	is_int(PARSE(CLI_RUN, "--detached", "--parallelism=2", "--fromSavepoint", "/sp", "job.so", NULL), 0,
 	    "long names");
 	ok(a.detached && a.parallelism == 2 && a.n_program_args == 0, "taken");
-	is_int(parse(CLI_RUN, "-parallelism", "4", "-p5", "j", NULL), 0,
+	is_int(PARSE(CLI_RUN, "-parallelism", "4", "-p5", "j", NULL), 0,
 	    "a long name behind one dash, a joined value");
 	is_int(a.parallelism, 5, "the last one wins");
-	is_int(parse(CLI_RUN, "-d", NULL), 0, "no file");
+	is_int(PARSE(CLI_RUN, "-d", NULL), 0, "no file");
 	ok(a.jar == NULL, "none");
-	is_int(parse(CLI_RUN, "--", "-strange.so", "x", NULL), 0, "a file like an option");
+	is_int(PARSE(CLI_RUN, "--", "-strange.so", "x", NULL), 0, "a file like an option");
 	is_str(a.jar, "-strange.so", "behind --");
 	is_int(a.n_program_args, 1, "with its argument");
-	is_int(parse(CLI_RUN, "-p", "0", "j", NULL), -1, "parallelism 0");
+	is_int(PARSE(CLI_RUN, "-p", "0", "j", NULL), -1, "parallelism 0");
 	is_str(e.msg, "The parallelism must be a positive number: 0", "is refused");
-	is_int(parse(CLI_RUN, "-p", "abc", "j", NULL), -1, "no number");
-	is_int(parse(CLI_RUN, "-x", "j", NULL), -1, "an unknown option");
+	is_int(PARSE(CLI_RUN, "-p", "abc", "j", NULL), -1, "no number");
+	is_int(PARSE(CLI_RUN, "-x", "j", NULL), -1, "an unknown option");
 	is_str(e.msg, "Unrecognized option: -x", "is named");
-	is_int(parse(CLI_RUN, "-p", NULL), -1, "a missing value");
+	is_int(PARSE(CLI_RUN, "-p", NULL), -1, "a missing value");
 	is_str(e.msg, "Missing argument for option: p", "is named");
-	is_int(parse(CLI_RUN, "--detached=yes", "j", NULL), -1, "a value of a flag");
+	is_int(PARSE(CLI_RUN, "--detached=yes", "j", NULL), -1, "a value of a flag");
 }
 
 static void test_list(void)
 {
-	is_int(parse(CLI_LIST, "-a", "-m", "h:2", NULL), 0, "list -a");
+	is_int(PARSE(CLI_LIST, "-a", "-m", "h:2", NULL), 0, "list -a");
 	ok(a.all && !a.running && !a.scheduled, "taken");
-	is_int(parse(CLI_LIST, "-r", "--scheduled", NULL), 0, "list -r --scheduled");
+	is_int(PARSE(CLI_LIST, "-r", "--scheduled", NULL), 0, "list -r --scheduled");
 	ok(a.running && a.scheduled && a.savepoint == NULL, "-s means scheduled here");
-	is_int(parse(CLI_LIST, "-d", NULL), -1, "an option of another action");
-	is_int(parse(CLI_LIST, "-h", NULL), 0, "help");
+	is_int(PARSE(CLI_LIST, "-d", NULL), -1, "an option of another action");
+	is_int(PARSE(CLI_LIST, "-h", NULL), 0, "help");
 	ok(a.help, "asked for");
 }
 
@@ -72,16 +67,16 @@ static void test_cancel(void)
 	struct id128 id;
 	char hex[ID_HEX_SIZE];
 
-	is_int(parse(CLI_CANCEL, "-m", "h:2", "BF2275D47F638CFF4AC851B841952699", NULL), 0, "cancel");
+	is_int(PARSE(CLI_CANCEL, "-m", "h:2", "BF2275D47F638CFF4AC851B841952699", NULL), 0, "cancel");
 	is_int(cli_args_job(&a, &id, &e), 0, "an id in upper case");
 	is_str(id_hex(&id, hex), "bf2275d47f638cff4ac851b841952699", "is the same");
-	parse(CLI_CANCEL, "xyz", NULL);
+	PARSE(CLI_CANCEL, "xyz", NULL);
 	is_int(cli_args_job(&a, &id, &e), -1, "no id");
 	is_str(e.msg,
 	    "Cannot parse JobID from \"xyz\". The expected format is [0-9a-fA-F]{32}, "
 	    "e.g. fd72014d4c864993a2e5a9287b4a9c5d.",
 	    "as recorded");
-	parse(CLI_CANCEL, NULL);
+	PARSE(CLI_CANCEL, NULL);
 	is_int(cli_args_job(&a, &id, &e), -1, "nothing");
 	is_str(e.msg, "Missing JobID. Specify a JobID to cancel a job.", "as recorded");
 }

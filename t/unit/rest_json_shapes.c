@@ -45,9 +45,10 @@ static const cJSON *recorded(const char *file, const char *name)
 		free(path);
 		free(text);
 	}
-	cJSON_ArrayForEach(item, loaded[i].list)
+	cJSON_ArrayForEach(item, loaded[i].list) {
 		if (strcmp(cJSON_GetStringValue(cJSON_GetObjectItem(item, "name")), name) == 0)
 			return item;
+	}
 	return NULL;
 }
 
@@ -322,10 +323,12 @@ static void test_metrics(void)
 	unsigned found = 0;
 	char *text;
 
-	cJSON_ArrayForEach(a, want)
-		cJSON_ArrayForEach(b, got)
+	cJSON_ArrayForEach(a, want) {
+		cJSON_ArrayForEach(b, got) {
 			found += strcmp(cJSON_GetStringValue(member(a, "id")),
 				     cJSON_GetStringValue(member(b, "id"))) == 0;
+		}
+	}
 	is_int(found, cJSON_GetArraySize(want), "the recorded metrics, all of them");
 	cJSON_Delete(got);
 	shape_only("GET", "/jobs/" RUNNING "/metrics?get=uptime,numRestarts", "", "steady",

@@ -21,7 +21,7 @@ static const char *found(const char *method, const char *target, const char *par
 
 static void test_routes(void)
 {
-	const char *p[CALL_MAX_PARAMS];
+	const char *p[CALL_MAX_PARAMS] = { NULL };
 
 	is_str(found("GET", "/jobs", p), "/jobs", "a plain path");
 	is_str(found("GET", "/v1/jobs", p), "/jobs", "below /v1");
