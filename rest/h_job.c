@@ -1,4 +1,5 @@
 /* One job in detail: vertices, subtasks, plan, settings. */
+#include "base/mem.h"
 #include "rest/job_json.h"
 #include "rest/router.h"
 
@@ -121,6 +122,18 @@ void h_job_plan(struct rest_call *c)
 	rest_reply(c, 200, o);
 }
 
+/* Words by which Flink knows a key whose value is nobody's business, and librdkafka's. */
+static bool is_secret(const char *key)
+{
+	static const char *const words[] = { "password", "secret", "apikey", "api-key", "token",
+		"jaas.config", "basic-auth", "ssl.key" };
+
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (strcasestr(key, words[i]) != NULL)
+			return true;
+	return false;
+}
+
 /* "--key value" arguments, as Flink's ParameterTool shows them; a flag alone has no value. */
 static void json_user_config(cJSON *to, const struct gw_job *job)
 {
@@ -132,10 +145,12 @@ static void json_user_config(cJSON *to, const struct gw_job *job)
 		if (key[0] != '-')
 			continue;
 		key += strspn(key, "-");
-		if (i + 1 < job->n_args && job->args[i + 1][0] != '-')
-			json_str(o, key, job->args[++i]);
-		else
+		if (i + 1 < job->n_args && job->args[i + 1][0] != '-') {
+			i++;
+			json_str(o, key, is_secret(key) ? "******" : job->args[i]);
+		} else {
 			json_str(o, key, "__NO_VALUE_KEY");
+		}
 	}
 }
 
