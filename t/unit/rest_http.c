@@ -142,7 +142,7 @@ static void test_bad(void)
 		{ "GET /a HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", "400", "two Hosts" },
 		{ "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx", "400",
 		    "two lengths" },
-		{ "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\nx",
+		{ "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
 		    "400", "length and chunks" },
 		{ "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", "400", "a negative length" },
 		{ "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: +1\r\n\r\n", "400", "a signed length" },

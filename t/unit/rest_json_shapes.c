@@ -6,7 +6,7 @@
 #include <fcntl.h>
 
 #include "base/file.h"
-#include "rest/json.h"
+#include "rest/job_json.h"
 #include "rest/router.h"
 #include "t/unit/rest_fake_gateway.h"
 #include "t/unit/rest_http_client.h"
@@ -254,6 +254,7 @@ static void test_vertex_states(void)
 		const char *want;
 	} rows[] = {
 		{ GW_TASK_RUNNING, GW_TASK_FAILED, "FAILED" },
+		{ GW_TASK_CANCELING, GW_TASK_FAILED, "FAILED" },
 		{ GW_TASK_FINISHED, GW_TASK_CANCELING, "CANCELING" },
 		{ GW_TASK_CANCELED, GW_TASK_RUNNING, "CANCELED" },
 		{ GW_TASK_RUNNING, GW_TASK_INITIALIZING, "INITIALIZING" },
@@ -331,6 +332,43 @@ static void test_result(void)
 	    "Artificial failure.\",\"serialized-throwable\":\"rO0ABXNyAClvcmcuYXBhY2hlLmZsaW5rLnV0aWwuU2VyaWFsaXplZFRocm93YWJsZ",
 	    "with its cause");
 	free(text);
+}
+
+static size_t decode_base64(const char *text, unsigned char *out)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	unsigned v = 0, bits = 0;
+	size_t n = 0;
+
+	for (; *text != '\0' && *text != '='; text++) {
+		v = v << 6 | (unsigned)(strchr(digits, *text) - digits);
+		bits += 6;
+		if (bits >= 8)
+			out[n++] = (unsigned char)(v >> (bits -= 8));
+	}
+	return n;
+}
+
+/* The parts of Java's serialized form: constants of 378 and 100 bytes around three strings. */
+static void test_throwable(void)
+{
+	static unsigned char bytes[8192];
+	struct gw_arena *a = gw_arena_create();
+	cJSON *o = json_object(NULL, NULL);
+	char text[512];
+	size_t n;
+
+	snprintf(text, sizeof(text), "x.Y: %0300d", 7);
+	json_failure_cause(o, "failure-cause", a, "x.Y", text);
+	n = decode_base64(cJSON_GetStringValue(member(o, "failure-cause/serialized-throwable")), bytes);
+	is_int(n, 378 + 3 + 300 + 100 + 3 + 305 + 3 + 3 + 1, "the length of a serialized failure");
+	ok(memcmp(bytes, "\xac\xed\0\5sr\0)org.apache.flink.util.SerializedThrowable", 47) == 0, "its class");
+	ok(memcmp(bytes + 378, "t\x01\x2c", 3) == 0, "the message's length");
+	ok(memcmp(bytes + 381, text + 5, 300) == 0, "the message without its class");
+	ok(memcmp(bytes + 781, "t\x01\x31x.Y: 00", 10) == 0, "the whole text");
+	ok(memcmp(bytes + n - 7, "t\0\3x.Yp", 7) == 0, "the class");
+	cJSON_Delete(o);
+	gw_arena_destroy(a);
 }
 
 static void test_metrics(void)
@@ -626,6 +664,7 @@ int main(void)
 	test_vertex_states();
 	test_exceptions();
 	test_result();
+	test_throwable();
 	test_metrics();
 	test_cancel();
 	test_jars();
