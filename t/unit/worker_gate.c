@@ -15,8 +15,8 @@
 
 /* What the head was given: "r5" record, "w10" watermark, "i1" idle, "i0" active, "e0" end, "max0" the last watermark. */
 static char heard[4096];
-static uint32_t big_len;
-static bool big_right;
+static uint32_t big_len, sum_len;
+static bool big_right = true;
 
 static void hear(const char *what, int64_t v)
 {
@@ -33,7 +33,7 @@ static void head_record(struct operator *op, const struct record *r)
 		const uint8_t *p = r->data;
 
 		big_len = r->len;
-		big_right = true;
+		sum_len += r->len;
 		for (uint32_t i = 0; i < r->len; i++)
 			big_right = big_right && p[i] == (uint8_t)(i * 7);
 	}
@@ -94,7 +94,8 @@ static void scene_init(struct scene *s, uint32_t n_inputs, const struct graph_ty
 	struct task *t;
 
 	heard[0] = '\0';
-	big_len = 0;
+	big_len = sum_len = 0;
+	big_right = true;
 	memset(s, 0, sizeof(*s));
 	s->n = n_inputs;
 	fx_init(&s->fx, find, 1, &clock_system);
@@ -229,6 +230,21 @@ static void test_watermarks(void)
 	end(&s, 1);
 	run(&s, "w20 i1 i0 w30 e0 ", NULL, "the whole gate is idle, then active");
 
+	/* 64 elements of an input are its turn: what follows them comes after the other one's first 64 */
+	scene_init(&s, 2, NULL);
+	watermark(&s, 0, 10);
+	for (int i = 1; i < 64; i++)
+		status(&s, 0, true);
+	status(&s, 0, false);
+	for (int i = 0; i < 64; i++)
+		watermark(&s, 1, 50);
+	watermark(&s, 1, 60);
+	end(&s, 1);
+	watermark(&s, 0, 55);
+	watermark(&s, 0, 70);
+	end(&s, 0);
+	run(&s, "w50 w60 w70 e0 ", NULL, "an input that comes back does not hold up the others until it has caught up");
+
 	scene_init(&s, 2, NULL);
 	watermark(&s, 0, WEIR_MAX_TIMESTAMP);
 	end(&s, 0);
@@ -261,9 +277,11 @@ static void test_fragments(void)
 	for (uint32_t off = 0; off < 50000; off += 10000)
 		put(&s, 0, ELEM_RECORD | (off < 40000 ? ELEM_MORE : 0), 2, big + off, 10000);
 	record(&s, 0, 3);
+	put(&s, 0, ELEM_RECORD | ELEM_MORE, 4, big, 4000);
+	put(&s, 0, ELEM_RECORD, 4, big + 4000, 1);
 	end(&s, 0);
-	run(&s, "r1 r2 r3 e0 ", NULL, "fragments");
-	is_int(big_len, 50000, "fragments: the whole record");
+	run(&s, "r1 r2 r3 r4 e0 ", NULL, "fragments");
+	is_int(sum_len, 54001, "fragments: two whole records");
 	ok(big_right, "fragments: every byte in its place");
 
 	scene_init(&s, 1, NULL);

@@ -94,6 +94,30 @@ static void test_mail(struct slot *s, bool slowly)
 	is_int(atomic_load(&wrong), 0, "each thread's in the order of posting");
 }
 
+/* One letter at a time to a slot that is about to sleep or just asleep: were one overlooked, it would lie there. */
+static void test_ping_pong(struct slot *s)
+{
+	int lost = 0;
+
+	atomic_store(&opened, 0);
+	memset(last, 0, sizeof(last));
+	for (int i = 0; i < 30000 && lost == 0; i++) {
+		struct letter *l = xcalloc(1, sizeof(*l));
+		int64_t end_ns = clock_mono_ns(&clock_system) + 2 * NS_PER_S;
+
+		l->mail.fn = open_letter;
+		l->n = i;
+		slot_post(s, &l->mail);
+		while (atomic_load(&opened) <= i && lost == 0)
+			lost = clock_mono_ns(&clock_system) > end_ns;
+		for (volatile int k = 0; k < i % 2000; k++)
+			;
+	}
+	is_int(lost, 0, "30,000 letters, each to a slot on its way to sleep: none lies there");
+	if (lost)
+		slot_wake(s);
+}
+
 int main(void)
 {
 	struct err e = { 0 };
@@ -114,6 +138,7 @@ int main(void)
 	ok(UNTIL(slot_sleeping(s), 10), "... and sleep again");
 	test_mail(s, false);
 	test_mail(s, true);
+	test_ping_pong(s);
 
 	m = xcalloc(1, sizeof(*m));
 	m->fn = learn_thread;

@@ -85,6 +85,34 @@ static enum source_status silent_poll(struct operator *op, int64_t *deadline_ns)
 	return SOURCE_WAIT;
 }
 
+/* One record, then nothing: it must not lie in the producer's batch. */
+static enum source_status single_poll(struct operator *op, int64_t *deadline_ns)
+{
+	struct rows *s = (struct rows *)(void *)op;
+	fx_row row = { 0, 0 };
+
+	(void)deadline_ns;
+	if (s->next++ == 0)
+		op->out->record(op->out, &(struct record){ .data = &row, .len = sizeof(row), .ts = 0 });
+	return SOURCE_WAIT;
+}
+
+static const struct operator_type single_source = {
+	.name = "single", .size = sizeof(struct rows), .open = note_open, .close = note_close, .poll = single_poll,
+};
+
+/* Always busy, with nothing to show for it. */
+static enum source_status spinning_poll(struct operator *op, int64_t *deadline_ns)
+{
+	(void)op;
+	(void)deadline_ns;
+	return SOURCE_MORE;
+}
+
+static const struct operator_type spinning_source = {
+	.name = "spinning", .size = sizeof(struct rows), .open = note_open, .close = note_close, .poll = spinning_poll,
+};
+
 static const struct operator_type silent_source = {
 	.name = "silent", .size = sizeof(struct rows), .open = note_open, .close = note_close, .poll = silent_poll,
 };
@@ -222,6 +250,18 @@ static const struct operator_type ticking_sink = {
 	.record = failing_record, .timer = ticking_timer,
 };
 
+static void once_timer(struct operator *op, int64_t now_ms)
+{
+	(void)op;
+	(void)now_ms;
+	atomic_fetch_add(&T.timers, 1);
+}
+
+static const struct operator_type once_sink = {
+	.name = "once", .size = sizeof(struct check), .open = ticking_open, .close = note_close,
+	.record = failing_record, .timer = once_timer,
+};
+
 static void job_fn(void *arg)
 {
 	nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
@@ -259,6 +299,9 @@ static void passing_record(struct operator *op, const struct record *r)
 	weir_out *out = &op->col.pub;
 	void *p = out->reserve(out, r->len);
 
+	for (uint32_t i = 0; i < r->len; i++)
+		if (((uint8_t *)p)[i] != 0)
+			atomic_fetch_add(&T.wrong, 1); /* lent memory is zeroed */
 	memcpy(p, r->data, r->len);
 	out->commit(out, r->len);
 }
@@ -298,6 +341,7 @@ static const struct operator_type *find(const struct graph_node *n, struct err *
 	static const struct operator_type *const all[] = {
 		&rows_source, &silent_source, &check_sink, &keyed_sink, &waiting_sink, &sleeping_sink, &failing_sink,
 		&refusing_sink, &ticking_sink, &connecting_sink, &passing_map, &twice_map, &stopping_sink,
+		&single_source, &spinning_source, &once_sink,
 	};
 	size_t len = strcspn(n->name, "@");
 
@@ -441,6 +485,45 @@ static void test_timers(void)
 	pipeline(&fx, 2, "rows", "ticking", SHIP_FORWARD, 1);
 	ok(FX_UNTIL(T.timers >= 5 && T.received > 0, 10), "timers: ... and in a busy one");
 	end(&fx, "timers, busy");
+	reset(INT64_MAX);
+	pipeline(&fx, 2, "rows", "once", SHIP_FORWARD, 1);
+	ok(FX_UNTIL(T.timers > 0 && T.received > 100000, 10), "timers: one that is not set again");
+	is_int(T.timers, 1, "timers: ... is called once");
+	end(&fx, "timers, once");
+}
+
+static void test_single(void)
+{
+	struct fx fx;
+	int64_t start;
+
+	reset(0);
+	start = fx_now_ms();
+	pipeline(&fx, 2, "single", "failing@1", SHIP_FORWARD, 1);
+	ok(FX_UNTIL(T.received == 1, 10) && fx_now_ms() - start < 500,
+	    "single: a record is published when its slot goes to sleep (%d ms)", (int)(fx_now_ms() - start));
+	end(&fx, "single");
+}
+
+/* A task that never waits shares its thread with a whole pipeline. */
+static void test_spinning(void)
+{
+	struct fx fx;
+	struct err e = { 0 };
+	uint32_t a, b;
+
+	reset(10000);
+	fx_init(&fx, find, 1, &clock_system);
+	fx_node(&fx, NODE_SOURCE, "spinning", 1, NULL);
+	a = fx_node(&fx, NODE_SOURCE, "rows", 1, NULL);
+	b = fx_node(&fx, NODE_SINK, "check", 1, NULL);
+	fx_edge(&fx, a, b, SHIP_FORWARD);
+	if (!fx_prepare(&fx, &e))
+		diag("%s", e.msg);
+	fx_go(&fx);
+	ok(FX_UNTIL(T.ended == 1, 20), "spinning: its neighbours finish all the same");
+	is_int(T.received, 10000, "spinning: ... with all records");
+	end(&fx, "spinning");
 }
 
 static void test_connector(void)
@@ -541,6 +624,8 @@ int main(void)
 	test_cancel_idle();
 	test_failing();
 	test_timers();
+	test_single();
+	test_spinning();
 	test_connector();
 	test_chain();
 	test_budget();
