@@ -8,12 +8,13 @@ static struct cli_args a;
 static struct err e;
 
 /* Parse words up to NULL. */
-static int parse(enum cli_action action, const char *const *argv)
+static int parse(enum cli_action action, const char *const *words)
 {
+	static const char *argv[16]; /* what was parsed points into it */
 	int argc = 0;
 
-	while (argv[argc] != NULL)
-		argc++;
+	for (; words[argc] != NULL; argc++)
+		argv[argc] = words[argc];
 	return cli_args_parse(&a, action, argc, argv, &e);
 }
 #define PARSE(action, ...) parse((action), (const char *const[]){ __VA_ARGS__ })
