@@ -199,9 +199,9 @@ static struct child *born(struct child *c, pid_t pid)
 	return c;
 }
 
-static int open_log(const struct child_taskmanager_spec *spec, const char *suffix, struct err *e)
+int child_open_log(const char *log_dir, uint32_t place, const char *suffix, struct err *e)
 {
-	char *path = xasprintf("%s/taskmanager-%" PRIu32 ".%s", spec->log_dir, spec->place, suffix);
+	char *path = xasprintf("%s/taskmanager-%" PRIu32 ".%s", log_dir, place, suffix);
 	int fd = log_open_file(path);
 
 	if (fd < 0)
@@ -234,10 +234,10 @@ static int prepare_taskmanager(struct child *c, const struct child_taskmanager_s
 		c->eventfds[c->n_slots] = fd;
 		in->eventfds[c->n_slots] = fd;
 	}
-	in->log_fd = open_log(spec, "log", e);
+	in->log_fd = child_open_log(spec->log_dir, spec->place, "log", e);
 	if (in->log_fd < 0)
 		return -1;
-	in->out_fd = open_log(spec, "out", e);
+	in->out_fd = child_open_log(spec->log_dir, spec->place, "out", e);
 	return in->out_fd < 0 ? -1 : 0;
 }
 

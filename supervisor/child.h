@@ -106,6 +106,9 @@ struct child_taskmanager_spec {
 	enum log_level log_level;
 };
 
+/* <log_dir>/taskmanager-<place>.<suffix>, for appending. Returns the descriptor or -1. */
+int child_open_log(const char *log_dir, uint32_t place, const char *suffix, struct err *e);
+
 /*
  * Fork.  Returns the child, or NULL: nothing was left behind.
  * on_died is called once for each child returned here, never from inside the call.

@@ -6,6 +6,7 @@
 
 #include <event2/event.h>
 #include <inttypes.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/msg.h"
@@ -510,6 +511,32 @@ void tm_link_shutdown(struct tm_link *l, int64_t grace_ms)
 	feed(l, IN_SHUTDOWN);
 	if (l->state == STOPPING)
 		set_timer(l, grace_ms);
+}
+
+void tm_link_reopen_logs(struct tm_link *l)
+{
+	int log_fd, out_fd = -1;
+	struct msg_writer w;
+	struct err e;
+
+	if (!tm_link_registered(l))
+		return;
+	log_fd = child_open_log(l->conf->log_dir, l->cfg.place, "log", &e);
+	if (log_fd >= 0)
+		out_fd = child_open_log(l->conf->log_dir, l->cfg.place, "out", &e);
+	if (out_fd >= 0) {
+		msg_writer_init(&w);
+		msg_put_fd(&w, log_fd);
+		msg_put_fd(&w, out_fd);
+		channel_send(l->channel, MSG_LOGS, &w);
+		msg_writer_fini(&w);
+		close(out_fd);
+	} else {
+		log_errorx("log.reopen_failed", KV_UINT("place", l->cfg.place),
+		    KV_MSG("%s; the old files are used on", e.msg));
+	}
+	if (log_fd >= 0)
+		close(log_fd);
 }
 
 void tm_link_revive(struct tm_link *l)

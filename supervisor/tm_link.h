@@ -62,6 +62,8 @@ void tm_link_drop(struct tm_link *l, const struct ctl_attempt *a);
 void tm_link_kill(struct tm_link *l, const char *reason);
 /* Ask it to end, SIGKILL after grace_ms; it is not forked again. stopped follows, also when there was none. */
 void tm_link_shutdown(struct tm_link *l, int64_t grace_ms);
+/* Open its .log and .out again and hand them over, e.g. after they were rotated. What cannot be opened is logged. */
+void tm_link_reopen_logs(struct tm_link *l);
 /* With taskmanager.restart: never, or while it waits: fork now if there is no process. */
 void tm_link_revive(struct tm_link *l);
 

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <event2/event.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
@@ -263,6 +264,24 @@ static void on_drop(struct taskmanager *tm, struct msg_reader *r)
 	msg_writer_fini(&w);
 }
 
+/* The new files take the numbers of the old ones, so that nobody has to be told. */
+static void on_logs(struct taskmanager *tm, struct msg_reader *r)
+{
+	int log_fd = msg_get_fd(r), out_fd = msg_get_fd(r);
+	struct err e;
+
+	if (!msg_reader_ok(r) || log_fd < 0 || out_fd < 0) {
+		err_set(&e, ERR_INTERNAL, "a LOGS message does not verify");
+		give_up(&e);
+	}
+	if (dup3(log_fd, tm->in.log_fd, O_CLOEXEC) < 0 || dup2(out_fd, STDOUT_FILENO) < 0 ||
+	    dup2(out_fd, STDERR_FILENO) < 0)
+		log_error("log.reopen_failed", KV_MSG("the old files are used on"));
+	close(log_fd);
+	close(out_fd);
+	log_info("log.reopened", KV_MSG("the log was opened again"));
+}
+
 static void on_shutdown(struct taskmanager *tm)
 {
 	struct deployed *d;
@@ -290,6 +309,9 @@ static void on_message(void *arg, unsigned type, struct msg_reader *r)
 		return;
 	case MSG_DROP:
 		on_drop(tm, r);
+		return;
+	case MSG_LOGS:
+		on_logs(tm, r);
 		return;
 	case MSG_SHUTDOWN:
 		on_shutdown(tm);

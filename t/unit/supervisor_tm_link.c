@@ -260,6 +260,32 @@ static void test_heartbeats(void)
 	ok(tm_link_last_heard_ms(tm) > heard, "it answers heartbeats");
 }
 
+static char *log_path_new;
+
+static bool reopened(void *arg)
+{
+	char *text = NULL;
+	size_t len;
+	bool there;
+
+	(void)arg;
+	there = file_read(log_path_new, 1 << 20, &text, &len, NULL) == 0 && strstr(text, "event=log.reopened") != NULL;
+	free(text);
+	return there;
+}
+
+static void test_reopen_logs(void)
+{
+	char *old = xasprintf("%s/rotated", dir);
+
+	log_path_new = xasprintf("%s/taskmanager-2.log", dir);
+	ok(rename(log_path_new, old) == 0, "the worker's log is rotated away");
+	tm_link_reopen_logs(tm);
+	ok(proc_loop_until(loop_base(loop), reopened, NULL, 10000), "and begun anew when asked");
+	free(old);
+	free(log_path_new);
+}
+
 static void test_drop_unknown(void)
 {
 	struct ctl_attempt a = { .attempt = 12 };
@@ -484,6 +510,7 @@ int main(int argc, char **argv)
 
 	test_hello();
 	test_heartbeats();
+	test_reopen_logs();
 	test_drop_unknown();
 	test_deploy_fails();
 	test_kill();
