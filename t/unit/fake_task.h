@@ -90,9 +90,11 @@ uint32_t task_subtask(const struct task *t) { return t->subtask; }
 uint32_t task_parallelism(const struct task *t) { return t->parallelism; }
 uint32_t task_max_parallelism(const struct task *t) { return t->max_parallelism; }
 int64_t task_stalled_ns(const struct task *t) { return t->stalled_ns; }
+int64_t task_auto_watermark_ms(const struct task *t) { (void)t; return 200; }
 struct metrics_task *task_metrics(struct task *t) { return &t->metrics; }
 void operator_set_timer(struct operator *op, int64_t wall_ms) { op->timer_ms = wall_ms; }
 
+__attribute__((format(printf, 2, 0)))
 static void fake_ctx_fail(weir_ctx *ctx, const char *fmt, va_list ap)
 {
 	struct op_ctx *c = (struct op_ctx *)(void *)ctx;

@@ -91,7 +91,10 @@ static uint32_t murmur_int(uint32_t v)
 
 uint32_t key_group(uint32_t hash, uint32_t max_parallelism)
 {
-	return murmur_int(hash) % max_parallelism;
+	uint32_t m = murmur_int(hash);
+
+	/* most are powers of two, and a division would be half of this */
+	return (max_parallelism & (max_parallelism - 1)) == 0 ? m & (max_parallelism - 1) : m % max_parallelism;
 }
 
 uint32_t key_group_subtask(uint32_t group, uint32_t max_parallelism, uint32_t parallelism)

@@ -5,6 +5,7 @@
 
 struct function_op {
 	struct operator op;
+	unsigned opened;
 	int (*process)(weir_ctx *ctx, const void *in, uint32_t len, weir_out *out);
 };
 
@@ -17,16 +18,14 @@ static int function_open(struct operator *op, struct err *e)
 		return err_set(e, ERR_INTERNAL, "operator \"%s\" has no function", op->node->name);
 	f->process = fn->process;
 	op->fn = FN_MAIN;
-	return fn->open == NULL || fn->open(&op->ctx.pub) >= 0
-	    ? 0 : err_set(e, ERR_USER, "%s: open of %s failed", op->node->name, fn->name);
+	return operator_open_fn(op, &f->opened, FN_MAIN, e);
 }
 
 static void function_close(struct operator *op)
 {
-	const weir_function *fn = operator_fn(op, FN_MAIN);
+	struct function_op *f = (struct function_op *)(void *)op;
 
-	if (fn != NULL && fn->close != NULL)
-		fn->close(&op->ctx.pub);
+	operator_close_fns(op, f->opened);
 }
 
 static void function_record(struct operator *op, const struct record *r)

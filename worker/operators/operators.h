@@ -21,4 +21,33 @@ static inline bool operator_ok(struct operator *op, int rc, const char *what)
 	return false;
 }
 
+/* Open and close the function of a role, where it has such calls. What was not opened is not closed: `opened` is the
+ * operator's own set of roles, zero before open. */
+static inline int operator_open_fn(struct operator *op, unsigned *opened, enum fn_role role, struct err *e)
+{
+	const weir_function *fn = operator_fn(op, role);
+
+	if (fn == NULL)
+		return 0;
+	op->fn = role;
+	*opened |= 1u << role;
+	if (fn->open == NULL || fn->open(&op->ctx.pub) >= 0)
+		return 0;
+	return err_set(e, ERR_USER, "%s: open of %s failed", op->node->name, fn->name);
+}
+
+static inline void operator_close_fns(struct operator *op, unsigned opened)
+{
+	unsigned role;
+
+	for (role = 0; role < FN_N_ROLES; role++) {
+		const weir_function *fn = operator_fn(op, (enum fn_role)role);
+
+		if ((opened & 1u << role) == 0 || fn->close == NULL)
+			continue;
+		op->fn = (enum fn_role)role;
+		fn->close(&op->ctx.pub);
+	}
+}
+
 #endif

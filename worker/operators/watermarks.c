@@ -4,20 +4,25 @@
  * worker/connectors/reader.c.)
  *
  * The bounded-out-of-orderness watermark is the largest timestamp less the bound less
- * one.  It is emitted every PERIOD_MS, and after every PERIOD_RECORDS records so that a fast
- * stream's windows fire early.  Upstream watermarks are dropped, but for the last one.
+ * one.  It is emitted every pipeline.auto-watermark-interval, and after every PERIOD_RECORDS records so
+ * that a fast stream's windows fire early.  Upstream watermarks are dropped, but for the last one.
+ *
+ * The input is idle when it was silent for the strategy's timeout.  Time in which this task did not run, or in
+ * which its output held it up (a full ring, a firing behind it in the chain), is no silence.
  */
 #include "base/clock.h"
 #include "worker/operators/operators.h"
 
-#define PERIOD_MS      200
 #define PERIOD_RECORDS 64
 
 struct watermarks_op {
 	struct operator op;
 	const weir_function *assigner;
-	int64_t bound_ms, idle_timeout_ms;
-	int64_t max_ts;  /* WEIR_MIN_TIMESTAMP before the first record */
+	unsigned opened;
+	int64_t behind_ms;       /* the bound and one; the largest number: no watermark but the last */
+	int64_t idle_timeout_ns; /* 0: never idle */
+	int64_t period_ms;
+	int64_t max_ts; /* WEIR_MIN_TIMESTAMP before the first record */
 	int64_t emitted;
 	int64_t last_record_ns, stalled_at_ns;
 	unsigned n_since;
@@ -29,20 +34,24 @@ static int watermarks_open(struct operator *op, struct err *e)
 	struct watermarks_op *w = (struct watermarks_op *)(void *)op;
 	const weir_watermark_strategy *s = &op->node->watermark;
 
-	(void)e;
 	w->assigner = operator_fn(op, FN_TIMESTAMP);
-	w->bound_ms = s->out_of_orderness_ms;
-	w->idle_timeout_ms = s->idle_timeout_ms;
+	if (__builtin_add_overflow(s->out_of_orderness_ms, 1, &w->behind_ms))
+		w->behind_ms = INT64_MAX;
+	if (__builtin_mul_overflow(s->idle_timeout_ms, NS_PER_MS, &w->idle_timeout_ns))
+		w->idle_timeout_ns = INT64_MAX;
+	w->period_ms = task_auto_watermark_ms(op->task);
 	w->max_ts = w->emitted = WEIR_MIN_TIMESTAMP;
 	w->last_record_ns = task_mono_ns(op->task);
 	w->stalled_at_ns = task_stalled_ns(op->task);
-	operator_set_timer(op, task_wall_ms(op->task) + PERIOD_MS);
-	return 0;
+	operator_set_timer(op, task_wall_ms(op->task) + w->period_ms);
+	return operator_open_fn(op, &w->opened, FN_TIMESTAMP, e);
 }
 
 static void watermarks_close(struct operator *op)
 {
-	(void)op;
+	struct watermarks_op *w = (struct watermarks_op *)(void *)op;
+
+	operator_close_fns(op, w->opened);
 }
 
 static void emit_watermark(struct watermarks_op *w)
@@ -50,7 +59,8 @@ static void emit_watermark(struct watermarks_op *w)
 	int64_t wm;
 
 	w->n_since = 0;
-	if (w->max_ts == WEIR_MIN_TIMESTAMP || __builtin_sub_overflow(w->max_ts, w->bound_ms + 1, &wm) || wm <= w->emitted)
+	if (w->max_ts == WEIR_MIN_TIMESTAMP || __builtin_sub_overflow(w->max_ts, w->behind_ms, &wm) ||
+	    wm <= w->emitted)
 		return;
 	w->emitted = wm;
 	w->op.out->watermark(w->op.out, wm);
@@ -74,16 +84,20 @@ static void watermarks_record(struct operator *op, const struct record *r)
 	if (w->assigner != NULL)
 		stamped.ts = w->assigner->timestamp(&op->ctx.pub, r->data, r->len, r->ts);
 	if (stamped.ts == WEIR_MIN_TIMESTAMP) {
-		task_fail(op->task, "%s: the timestamp assigner gave a record no timestamp", op->node->name);
+		task_fail(op->task,
+		    w->assigner != NULL ? "%s: the timestamp assigner gave a record no timestamp" :
+					  "%s: a record has no timestamp and there is no timestamp assigner",
+		    op->node->name);
 		return;
 	}
 	if (stamped.ts > w->max_ts)
 		w->max_ts = stamped.ts;
-	w->last_record_ns = task_mono_ns(op->task);
 	set_idle(w, false);
 	op->out->record(op->out, &stamped);
 	if (++w->n_since >= PERIOD_RECORDS)
 		emit_watermark(w);
+	/* not before: the calls may have waited */
+	w->last_record_ns = task_mono_ns(op->task);
 }
 
 static void watermarks_timer(struct operator *op, int64_t now_ms)
@@ -91,13 +105,13 @@ static void watermarks_timer(struct operator *op, int64_t now_ms)
 	struct watermarks_op *w = (struct watermarks_op *)(void *)op;
 	int64_t stalled = task_stalled_ns(op->task), now_ns = task_mono_ns(op->task);
 
-	emit_watermark(w);
-	/* time in which this task did not run is no silence of its input */
 	w->last_record_ns += stalled - w->stalled_at_ns;
 	w->stalled_at_ns = stalled;
-	if (w->idle_timeout_ms > 0 && now_ns - w->last_record_ns > w->idle_timeout_ms * NS_PER_MS)
+	emit_watermark(w);
+	if (w->idle_timeout_ns > 0 && now_ns - w->last_record_ns > w->idle_timeout_ns)
 		set_idle(w, true);
-	operator_set_timer(op, now_ms + PERIOD_MS);
+	w->last_record_ns += task_mono_ns(op->task) - now_ns;
+	operator_set_timer(op, now_ms + w->period_ms);
 }
 
 static void watermarks_watermark(struct operator *op, int64_t ts)

@@ -16,13 +16,15 @@
 #include "worker/operators/window_ends.h"
 #include "worker/state/keyed_table.h"
 
+#define FIRE_AHEAD 8 /* entries whose table slots are fetched ahead of their removal */
+
 /* Holds what the aggregate gives until the window function has read it. */
 struct capture {
 	weir_out pub;
 	struct operator *op;
 	void *data;
-	uint32_t cap, len;
-	bool filled;
+	uint32_t cap, len, len_reserved;
+	bool reserved, filled;
 };
 
 struct window_op {
@@ -30,17 +32,37 @@ struct window_op {
 	struct keyed_table state;
 	struct window_ends ends;
 	const weir_function *key_fn, *agg, *window_fn;
-	int64_t size_ms, offset_ms;
+	unsigned opened;
+	int64_t size_ms, offset_ms; /* offset: 0 <= offset < size */
+	int64_t last_start_ms;      /* of the last record's window: most records are of the same */
 	bool event_time;
 	struct capture capture;
 };
 
-static int64_t window_start(const struct window_op *w, int64_t ts)
+static int64_t floor_rest(int64_t v, int64_t by)
 {
-	/* Flink: ts - (ts - offset + size) % size, which is right for negative timestamps too when floored */
-	int64_t rest = (ts - w->offset_ms) % w->size_ms;
+	int64_t rest = v % by;
 
-	return ts - (rest < 0 ? rest + w->size_ms : rest);
+	return rest < 0 ? rest + by : rest;
+}
+
+/* The end of ts's window; false: the window reaches beyond 64 bits. */
+static inline bool window_end_of(struct window_op *w, int64_t ts, int64_t *end_ms)
+{
+	int64_t rest, start;
+
+	if ((uint64_t)ts - (uint64_t)w->last_start_ms < (uint64_t)w->size_ms) {
+		*end_ms = w->last_start_ms + w->size_ms;
+		return true;
+	}
+	/* Flink: ts - (ts - offset + size) % size; this is the same for timestamps below zero and overflows nowhere */
+	rest = floor_rest(ts, w->size_ms) - w->offset_ms;
+	if (rest < 0)
+		rest += w->size_ms;
+	if (__builtin_sub_overflow(ts, rest, &start) || __builtin_add_overflow(start, w->size_ms, end_ms))
+		return false;
+	w->last_start_ms = start;
+	return true;
 }
 
 /* ------------------------------------------------------------ capture */
@@ -49,11 +71,19 @@ static void *capture_reserve(weir_out *out, uint32_t len)
 {
 	struct capture *c = (struct capture *)(void *)out;
 
-	if (len > c->cap) {
-		c->data = xreallocarray(c->data, 1, len);
-		c->cap = len;
+	if (c->reserved) {
+		task_fail(c->op->task, "%s: a second reserve before the commit of what was reserved",
+		    c->op->node->name);
+		return NULL;
+	}
+	if (len > c->cap || c->cap == 0) {
+		c->cap = len > 64 ? len : 64;
+		free(c->data);
+		c->data = xmalloc(c->cap);
 	}
 	memset(c->data, 0, len);
+	c->reserved = true;
+	c->len_reserved = len;
 	return c->data;
 }
 
@@ -61,6 +91,15 @@ static void capture_commit(weir_out *out, uint32_t len)
 {
 	struct capture *c = (struct capture *)(void *)out;
 
+	if (!c->reserved || len > c->len_reserved) {
+		task_fail(c->op->task,
+		    c->reserved ? "%s: commit of more bytes than were reserved" :
+				  "%s: commit without reserve",
+		    c->op->node->name);
+		c->reserved = c->filled = false;
+		return;
+	}
+	c->reserved = false;
 	c->len = len;
 	c->filled = len > 0;
 }
@@ -69,8 +108,12 @@ static void capture_emit(weir_out *out, const void *rec, uint32_t len)
 {
 	void *p = capture_reserve(out, len);
 
-	memcpy(p, rec, len);
+	if (p == NULL)
+		return;
+	if (len > 0)
+		memcpy(p, rec, len);
 	capture_commit(out, len);
+	((struct capture *)(void *)out)->filled = true; /* an empty record is one; only a commit of 0 drops */
 }
 
 static void capture_emit_at(weir_out *out, const void *rec, uint32_t len, int64_t timestamp_ms)
@@ -99,20 +142,26 @@ static int window_open(struct operator *op, struct err *e)
 	w->agg = operator_fn(op, FN_AGGREGATE);
 	w->window_fn = operator_fn(op, FN_WINDOW);
 	if (w->key_fn == NULL || w->agg == NULL || w->agg->acc == NULL)
-		return err_set(e, ERR_INTERNAL, "window operator \"%s\" has no key selector or no aggregate", op->node->name);
+		return err_set(e, ERR_INTERNAL, "window operator \"%s\" has no key selector or no aggregate",
+		    op->node->name);
 	if (a->kind != WEIR_WINDOW_TUMBLING || a->size_ms <= 0)
-		return err_set(e, ERR_INTERNAL, "window operator \"%s\" has no assigner that is known here", op->node->name);
+		return err_set(e, ERR_INTERNAL, "window operator \"%s\" has no assigner that is known here",
+		    op->node->name);
 	keyed_table_init(&w->state, w->key_fn->key_kind, w->agg->acc->size, max, first, end);
 	w->size_ms = a->size_ms;
-	w->offset_ms = a->offset_ms;
+	w->offset_ms = floor_rest(a->offset_ms, a->size_ms);
+	w->last_start_ms = w->offset_ms - a->size_ms; /* any window will do */
 	w->event_time = a->time == WEIR_EVENT_TIME;
-	return 0;
+	if (operator_open_fn(op, &w->opened, FN_AGGREGATE, e) != 0)
+		return -1;
+	return operator_open_fn(op, &w->opened, FN_WINDOW, e);
 }
 
 static void window_close(struct operator *op)
 {
 	struct window_op *w = (struct window_op *)(void *)op;
 
+	operator_close_fns(op, w->opened);
 	if (w->state.groups != NULL)
 		keyed_table_fini(&w->state);
 	window_ends_fini(&w->ends);
@@ -132,36 +181,52 @@ static bool fire_entry(struct window_op *w, struct keyed_entry *entry, const wei
 	op->col.ts = win->end_ms - 1;
 	op->fn = FN_AGGREGATE;
 	if (w->window_fn == NULL)
-		return operator_ok(op, w->agg->acc_result(&op->ctx.pub, keyed_acc(entry), &op->col.pub), "result");
-	w->capture.filled = false;
+		return operator_ok(op, w->agg->acc_result(&op->ctx.pub, keyed_acc(entry), &op->col.pub),
+		    "result");
+	w->capture.filled = w->capture.reserved = false;
 	if (!operator_ok(op, w->agg->acc_result(&op->ctx.pub, keyed_acc(entry), &w->capture.pub), "result"))
 		return false;
-	if (!w->capture.filled)
+	if (!w->capture.filled || task_stopping(op->task))
 		return true;
 	keyed_entry_key(&w->state, entry, &key);
 	op->fn = FN_WINDOW;
 	return operator_ok(op,
-	    w->window_fn->window(&op->ctx.pub, &key, win, w->capture.data, w->capture.len, &op->col.pub), "window function");
+	    w->window_fn->window(&op->ctx.pub, &key, win, w->capture.data, w->capture.len, &op->col.pub),
+	    "window function");
 }
 
-/* Fire and purge every window that ends at or before `end_ms`. */
+/* Fire and purge a window. A failure or a cancel ends it: the state is not used again. */
+static void fire_window(struct window_op *w, const struct window_end *we)
+{
+	weir_window win = { we->end_ms - w->size_ms, we->end_ms };
+	arena_ref ref = we->first, ahead = ref;
+	unsigned i;
+
+	for (i = 0; i < FIRE_AHEAD && ahead != 0; i++)
+		ahead = keyed_entry(&w->state, ahead)->next;
+	while (ref != 0 && !task_stopping(w->op.task)) {
+		struct keyed_entry *entry = keyed_entry(&w->state, ref);
+		arena_ref next = entry->next;
+
+		if (ahead != 0) {
+			keyed_table_prefetch(&w->state, ahead);
+			ahead = keyed_entry(&w->state, ahead)->next;
+		}
+		if (!fire_entry(w, entry, &win))
+			return;
+		keyed_table_remove(&w->state, ref);
+		ref = next;
+		task_point(w->op.task);
+	}
+}
+
+/* Fire every window that ends at or before `end_ms`. */
 static void fire_until(struct window_op *w, int64_t end_ms)
 {
 	while (w->ends.n > 0 && window_ends_first(&w->ends) <= end_ms && !task_stopping(w->op.task)) {
 		struct window_end we = window_ends_pop(&w->ends);
-		weir_window win = { we.end_ms - w->size_ms, we.end_ms };
-		arena_ref ref = we.first;
 
-		while (ref != 0 && !task_stopping(w->op.task)) {
-			struct keyed_entry *entry = keyed_entry(&w->state, ref);
-			arena_ref next = entry->next;
-
-			if (!fire_entry(w, entry, &win))
-				return;
-			keyed_table_remove(&w->state, ref);
-			ref = next;
-			task_point(w->op.task);
-		}
+		fire_window(w, &we);
 	}
 }
 
@@ -211,13 +276,16 @@ static void window_record(struct operator *op, const struct record *r)
 	bool added;
 
 	if (ts == WEIR_MIN_TIMESTAMP) {
-		task_fail(op->task, "%s: a record has no timestamp; event-time windows need a watermark strategy with a "
-		                    "timestamp assigner", op->node->name);
+		task_fail(op->task,
+		    "%s: a record has no timestamp; event-time windows need a watermark strategy with a "
+		    "timestamp assigner",
+		    op->node->name);
 		return;
 	}
-	if (__builtin_add_overflow(window_start(w, ts), w->size_ms, &end_ms)) {
-		task_fail(op->task, "%s: the window of timestamp %lld ends beyond the largest timestamp", op->node->name,
-		    (long long)ts);
+	if (!window_end_of(w, ts, &end_ms)) {
+		task_fail(op->task,
+		    "%s: the window of timestamp %lld begins or ends beyond what a timestamp can be",
+		    op->node->name, (long long)ts);
 		return;
 	}
 	if (w->event_time && end_ms - 1 <= op->watermark) {

@@ -21,7 +21,8 @@ void arena_init(struct arena *a)
 static uint8_t *map_chunks(size_t n)
 {
 	size_t want = n * CHUNK_BYTES, have = want + CHUNK_BYTES;
-	uint8_t *p = mmap(NULL, have, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint8_t *p =
+	    mmap(NULL, have, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	uint8_t *start;
 	size_t before;
 

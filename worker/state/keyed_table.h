@@ -3,8 +3,9 @@
  *
  * An entry is (key, window) with an accumulator behind it.  Entries live in the arena
  * and do not move; a table holds a tag and a reference of each, so that a lookup touches an entry
- * only where all 32 bits of its tag agree.  A table above KEYED_GROW_IN_STEPS entries moves a few
- * entries an insert to its larger self, so that growing never holds up a task.
+ * only where all 32 bits of its tag agree.  A table above KEYED_GROW_IN_STEPS slots moves a few
+ * entries an insert to its larger self, so that growing never holds up a task.  Tables lie in the
+ * arena too, for its huge pages: with millions of keys each lookup is a miss of the TLB otherwise.
  *
  * Key hash and key group are Flink's (worker/graph/job_graph.h), so state can be told apart
  * by key group when a job is rescaled.  One task's, one thread's.
@@ -21,19 +22,20 @@
 
 #define KEYED_GROW_IN_STEPS 32768u
 #define KEYED_KEY_MAX       ((uint32_t)1 << 24)
+#define KEYED_N_RECENT      256u
 
 /* An entry: this header, the accumulator (8-byte aligned), the key's bytes. */
 struct keyed_entry {
 	int64_t window;    /* the window's end, ms */
 	uint32_t key_hash; /* Flink's */
 	uint32_t key_len;
-	arena_ref next;    /* in the list of its window; the owner's */
+	arena_ref next; /* in the list of its window; the owner's */
 	uint32_t reserved;
 };
 _Static_assert(sizeof(struct keyed_entry) == 24, "the accumulator behind it is 8-byte aligned");
 
 struct keyed_slot {
-	uint32_t tag; /* mixed hash of key and window */
+	uint32_t tag;  /* mixed hash of key and window */
 	arena_ref ref; /* 0: empty */
 };
 
@@ -44,6 +46,7 @@ struct keyed_group {
 	/* while growing in steps: what was, and how far it has been moved */
 	struct keyed_slot *old;
 	uint32_t old_mask, old_moved;
+	arena_ref slots_ref, old_ref; /* 0: too large for the arena, mapped by itself */
 };
 
 struct keyed_table {
@@ -54,6 +57,9 @@ struct keyed_table {
 	uint32_t key_off; /* of the key's bytes in an entry */
 	weir_key_kind key_kind;
 	uint64_t n_entries;
+	/* Entries as they were last asked for, by tag: few keys, or a few that most records have, are found here without
+	 * their group. */
+	struct keyed_slot recent[KEYED_N_RECENT];
 };
 
 void keyed_table_init(struct keyed_table *t, weir_key_kind kind, uint32_t acc_size, uint32_t max_parallelism,
@@ -74,6 +80,8 @@ arena_ref keyed_table_upsert(struct keyed_table *t, const weir_key *key, uint32_
 arena_ref keyed_table_find(struct keyed_table *t, const weir_key *key, uint32_t key_hash, int64_t window);
 /* Remove and free an entry. */
 void keyed_table_remove(struct keyed_table *t, arena_ref ref);
+/* Fetch what keyed_table_remove of this entry will touch, some 100 ns ahead of it. */
+void keyed_table_prefetch(const struct keyed_table *t, arena_ref ref);
 
 static inline struct keyed_entry *keyed_entry(const struct keyed_table *t, arena_ref ref)
 {
