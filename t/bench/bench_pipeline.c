@@ -66,7 +66,8 @@ static void run(int64_t n, const char *sink, int parallelism, uint32_t n_slots, 
 	start = clock_mono_ns(&clock_system);
 	fx_go(&fx);
 	if (!FX_UNTIL(fx_all(&fx, TASK_FINISHED), 120) || atomic_load(&counted) != n) {
-		fprintf(stderr, "%lld of %lld records arrived: %s\n", (long long)counted, (long long)n, fx_cause(&fx));
+		fprintf(stderr, "%lld of %lld records arrived: %s\n", (long long)counted, (long long)n,
+		    fx_cause(&fx));
 		exit(1);
 	}
 	printf("%-36s %6.1f ns a record\n", what, (double)(clock_mono_ns(&clock_system) - start) / (double)n);

@@ -181,13 +181,15 @@ static bool make_deploy(struct deployment *dep, const char *const *argv, unsigne
 		dep->d.argv[i] = xstrdup(argv[i]);
 	for (uint32_t i = 0; i < dep->d.n_slots; i++) {
 		dep->d.eventfds[i] = -1;
-		dep->d.own[i] = (struct ctl_deploy_slot){ .slot = i, .local_slot = N_SLOTS - 1 - i % N_SLOTS };
+		dep->d.own[i] =
+		    (struct ctl_deploy_slot){ .slot = i, .local_slot = N_SLOTS - 1 - i % N_SLOTS };
 	}
 	for (uint32_t v = 0; v < dep->jg->n_vertices; v++)
 		for (uint32_t s = 0; s < dep->jg->vertices[v].parallelism; s++) {
 			uint32_t i = dep->d.n_tasks++;
 
-			dep->d.tasks[i] = (struct ctl_deploy_task){ .vertex = v, .subtask = s, .metrics_block = i };
+			dep->d.tasks[i] =
+			    (struct ctl_deploy_task){ .vertex = v, .subtask = s, .metrics_block = i };
 			id_random(&dep->d.tasks[i].execution);
 		}
 	rings = xcalloc(dep->jg->n_rings + 1, sizeof(*rings));
@@ -195,7 +197,8 @@ static bool make_deploy(struct deployment *dep, const char *const *argv, unsigne
 		uint32_t edge, from, to;
 
 		layout_ring_ends(dep->jg, r, &edge, &from, &to);
-		rings[r] = (struct exchange_ring_spec){ from, to, exchange_ring_size(layout_inbound(dep->jg, edge)) };
+		rings[r] = (struct exchange_ring_spec){ from, to,
+			exchange_ring_size(layout_inbound(dep->jg, edge)) };
 	}
 	spec = (struct exchange_spec){ dep->d.job_id, attempt, dep->d.n_slots, dep->jg->n_rings, rings };
 	dep->d.exchange_fd = exchange_create(&spec, e);
@@ -250,7 +253,8 @@ static void test_whole(uint32_t parallelism, bool chaining)
 	last = dep.jg->n_vertices - 1;
 	a = start(&dep);
 	is_int(attempt_number(a), 1, "%s: attempt number", what);
-	ok(UNTIL(count(TASK_FINISHED) == n_tasks || seen.n_failed > 0, 30), "%s: all %u tasks finish", what, n_tasks);
+	ok(UNTIL(count(TASK_FINISHED) == n_tasks || seen.n_failed > 0, 30), "%s: all %u tasks finish", what,
+	    n_tasks);
 	if (seen.n_failed > 0)
 		diag("%s", seen.cause.msg);
 	is_int(seen.n_initializing, n_tasks, "%s: each was INITIALIZING", what);
@@ -294,7 +298,8 @@ static void test_endless(void)
 	t0 = now_ms();
 	n = sum(dep.jg, 0, METRIC_records_in);
 	ok(UNTIL(sum(dep.jg, 0, METRIC_records_in) >= n + 500, 20), "endless: it runs");
-	ok(now_ms() - t0 >= 300, "endless: at about the rate that was asked for (%d ms for 500)", (int)(now_ms() - t0));
+	ok(now_ms() - t0 >= 300, "endless: at about the rate that was asked for (%d ms for 500)",
+	    (int)(now_ms() - t0));
 	t0 = now_ms();
 	drop(a, "endless");
 	ok(now_ms() - t0 < 1000, "endless: dropped at once (%d ms)", (int)(now_ms() - t0));

@@ -183,8 +183,8 @@ static void fx_set_fn(struct graph_node *n, enum fn_role role, const weir_functi
 }
 
 /* A node whose operator is found by name; its function is one that nobody calls unless fn is given. */
-__attribute__((unused))
-static uint32_t fx_node(struct fx *fx, enum node_type type, const char *name, int parallelism, const weir_function *fn)
+__attribute__((unused)) static uint32_t fx_node(struct fx *fx, enum node_type type, const char *name,
+    int parallelism, const weir_function *fn)
 {
 	struct graph_node *n = stream_graph_add_node(fx->g, type);
 
@@ -192,12 +192,24 @@ static uint32_t fx_node(struct fx *fx, enum node_type type, const char *name, in
 	n->parallelism = parallelism;
 	if (type == NODE_SOURCE || type == NODE_SINK)
 		n->connector = xstrdup("test");
-	fx_set_fn(n, type == NODE_SOURCE ? FN_DESERIALIZER : type == NODE_SINK ? FN_SERIALIZER : FN_MAIN,
-	    fn != NULL ? fn : type == NODE_SOURCE ? &fx_deserializer : type == NODE_SINK ? &fx_serializer : &fx_map);
+	fx_set_fn(n,
+	    type == NODE_SOURCE   ? FN_DESERIALIZER :
+		type == NODE_SINK ? FN_SERIALIZER :
+				    FN_MAIN,
+	    fn != NULL              ? fn :
+		type == NODE_SOURCE ? &fx_deserializer :
+		type == NODE_SINK   ? &fx_serializer :
+				      &fx_map);
 	if (type != NODE_SOURCE)
-		n->in = (struct graph_type){ .name = xstrdup("fx_row"), .size = sizeof(fx_row), .version = 1, .code = &fx_row_weir_type };
+		n->in = (struct graph_type){ .name = xstrdup("fx_row"),
+			.size = sizeof(fx_row),
+			.version = 1,
+			.code = &fx_row_weir_type };
 	if (type != NODE_SINK)
-		n->out = (struct graph_type){ .name = xstrdup("fx_row"), .size = sizeof(fx_row), .version = 1, .code = &fx_row_weir_type };
+		n->out = (struct graph_type){ .name = xstrdup("fx_row"),
+			.size = sizeof(fx_row),
+			.version = 1,
+			.code = &fx_row_weir_type };
 	return n->id;
 }
 
@@ -215,8 +227,9 @@ static void fx_edge(struct fx *fx, uint32_t from, uint32_t to, enum ship ship)
 
 /* ------------------------------------------------------------- running it */
 
-static void fx_init(struct fx *fx, const struct operator_type *(*find)(const struct graph_node *n, struct err *e),
-    uint32_t n_slots, const struct clock *clock)
+static void fx_init(struct fx *fx,
+    const struct operator_type *(*find)(const struct graph_node *n, struct err *e), uint32_t n_slots,
+    const struct clock *clock)
 {
 	struct err e = { 0 };
 
@@ -315,7 +328,8 @@ static bool fx_prepare(struct fx *fx, struct err *e)
 	free(rings);
 	if (fx->exchange_fd < 0)
 		return false;
-	fx->exchange = exchange_attach(fx->exchange_fd, &fx->env.job_id, 1, own, fx->n_slots, eventfds, fx->n_slots, e);
+	fx->exchange =
+	    exchange_attach(fx->exchange_fd, &fx->env.job_id, 1, own, fx->n_slots, eventfds, fx->n_slots, e);
 	if (fx->exchange == NULL)
 		return false;
 	fx->env.graph = fx->jg;

@@ -7,13 +7,13 @@
  */
 #include "t/unit/worker_fixture.h"
 
-#include "base/log.h"
 #include "worker/runtime/gate.h"
 
 #define MAX_INPUTS 4
 #define RING_SIZE  (64u << 10)
 
-/* What the head was given: "r5" record, "w10" watermark, "i1" idle, "i0" active, "e0" end, "max0" the last watermark. */
+/* What the head was given: "r5" record, "w10" watermark, "i1" idle, "i0" active, "e0" end,
+ * "max0" the last watermark. */
 static char heard[4096];
 static uint32_t big_len, sum_len;
 static bool big_right = true;
@@ -69,7 +69,9 @@ static enum source_status no_poll(struct operator *op, int64_t *deadline_ns)
 	(void)deadline_ns;
 	return SOURCE_END;
 }
-static const struct operator_type no_source = { .name = "none", .size = sizeof(struct operator), .poll = no_poll };
+static const struct operator_type no_source = {
+	.name = "none", .size = sizeof(struct operator), .poll = no_poll
+};
 
 static const struct operator_type *find(const struct graph_node *n, struct err *e)
 {
@@ -144,7 +146,10 @@ static void record(struct scene *s, uint32_t input, int64_t ts)
 
 	put(s, input, ELEM_RECORD, ts, &v, sizeof(v));
 }
-static void watermark(struct scene *s, uint32_t input, int64_t ts) { put(s, input, ELEM_WATERMARK, ts, NULL, 0); }
+static void watermark(struct scene *s, uint32_t input, int64_t ts)
+{
+	put(s, input, ELEM_WATERMARK, ts, NULL, 0);
+}
 static void status(struct scene *s, uint32_t input, bool idle) { put(s, input, ELEM_STATUS, idle, NULL, 0); }
 static void end(struct scene *s, uint32_t input) { put(s, input, ELEM_END, 0, NULL, 0); }
 
@@ -235,7 +240,8 @@ static void test_watermarks(void)
 	watermark(&s, 0, 10);
 	for (int i = 1; i < 64; i++)
 		status(&s, 0, true);
-	status(&s, 0, false);
+	for (int i = 0; i < 64; i++)
+		status(&s, 0, false);
 	for (int i = 0; i < 64; i++)
 		watermark(&s, 1, 50);
 	watermark(&s, 1, 60);
@@ -243,7 +249,8 @@ static void test_watermarks(void)
 	watermark(&s, 0, 55);
 	watermark(&s, 0, 70);
 	end(&s, 0);
-	run(&s, "w50 w60 w70 e0 ", NULL, "an input that comes back does not hold up the others until it has caught up");
+	run(&s, "w50 w60 w70 e0 ", NULL,
+	    "an input that comes back does not hold up the others until it has caught up");
 
 	scene_init(&s, 2, NULL);
 	watermark(&s, 0, WEIR_MAX_TIMESTAMP);
@@ -315,7 +322,9 @@ static const weir_type doubling = { sizeof(weir_type), "doubling", 0, 1, NULL, d
 static void test_decoding(void)
 {
 	struct graph_type type = { .name = xstrdup("doubling"), .code = &doubling };
-	struct graph_type row = { .name = xstrdup("fx_row"), .size = sizeof(fx_row), .code = &fx_row_weir_type };
+	struct graph_type row = {
+		.name = xstrdup("fx_row"), .size = sizeof(fx_row), .code = &fx_row_weir_type
+	};
 	struct scene s;
 	uint8_t bytes[3000] = { 0 };
 
@@ -329,12 +338,14 @@ static void test_decoding(void)
 
 	scene_init(&s, 1, &type);
 	put(&s, 0, ELEM_RECORD, 1, bytes, 1);
-	run(&s, "", "ring 10 from Maker (1/1): the deserializer of type doubling refused a record of 1 bytes (returned -1)",
+	run(&s, "",
+	    "ring 10 from Maker (1/1): the deserializer of type doubling refused a record of 1 bytes (returned -1)",
 	    "a refusing deserializer");
 
 	scene_init(&s, 1, &row);
 	put(&s, 0, ELEM_RECORD, 1, bytes, 8);
-	run(&s, "", "ring 10 from Maker (1/1): a record of 8 bytes where type fx_row has 16", "a record that is too short");
+	run(&s, "", "ring 10 from Maker (1/1): a record of 8 bytes where type fx_row has 16",
+	    "a record that is too short");
 	free(type.name);
 	free(row.name);
 }
@@ -351,7 +362,8 @@ static void test_damage(void)
 	scene_init(&s, 2, NULL);
 	end(&s, 0);
 	record(&s, 0, 1);
-	run(&s, "", "ring 10 from Maker (1/2) is damaged: an element follows the end of input", "an element after the end");
+	run(&s, "", "ring 10 from Maker (1/2) is damaged: an element follows the end of input",
+	    "an element after the end");
 
 	scene_init(&s, 1, NULL);
 	watermark(&s, 0, 10);

@@ -39,8 +39,8 @@ static const struct operator_type *find(const struct graph_node *n, struct err *
 	return &script_source;
 }
 
-static void scene_init(struct scene *s, enum ship ship, uint32_t n_channels, uint32_t subtask, uint32_t parallelism,
-    const weir_type *type, void (*script)(struct output *out))
+static void scene_init(struct scene *s, enum ship ship, uint32_t n_channels, uint32_t subtask,
+    uint32_t parallelism, const weir_type *type, void (*script)(struct output *out))
 {
 	struct ring producers[MAX_CHANNELS];
 	struct edge_spec spec = {
@@ -129,22 +129,26 @@ static void six_rows(struct output *out)
 	out->end(out);
 }
 
-static void test_spread(enum ship ship, uint32_t n, uint32_t subtask, uint32_t parallelism, const char *const *want)
+static void test_spread(enum ship ship, uint32_t n, uint32_t subtask, uint32_t parallelism,
+    const char *const *want)
 {
 	struct scene s;
 
 	scene_init(&s, ship, n, subtask, parallelism, NULL, six_rows);
 	ok(finish(&s, TASK_FINISHED), "%s: finished", ship_name(ship));
 	for (uint32_t c = 0; c < n; c++)
-		is_str(channel(&s, c), want[c], "%s: channel %u of %u, producer %u", ship_name(ship), c, n, subtask);
+		is_str(channel(&s, c), want[c], "%s: channel %u of %u, producer %u", ship_name(ship), c, n,
+		    subtask);
 	scene_fini(&s);
 }
 
 static void test_spreads(void)
 {
 	test_spread(SHIP_FORWARD, 1, 0, 1, (const char *[]){ "r0 r1 r2 r3 r4 r5 w3 s1 e0 " });
-	test_spread(SHIP_REBALANCE, 3, 0, 1, (const char *[]){ "r0 r3 w3 s1 e0 ", "r1 r4 w3 s1 e0 ", "r2 r5 w3 s1 e0 " });
-	test_spread(SHIP_REBALANCE, 3, 1, 2, (const char *[]){ "r2 r5 w3 s1 e0 ", "r0 r3 w3 s1 e0 ", "r1 r4 w3 s1 e0 " });
+	test_spread(SHIP_REBALANCE, 3, 0, 1,
+	    (const char *[]){ "r0 r3 w3 s1 e0 ", "r1 r4 w3 s1 e0 ", "r2 r5 w3 s1 e0 " });
+	test_spread(SHIP_REBALANCE, 3, 1, 2,
+	    (const char *[]){ "r2 r5 w3 s1 e0 ", "r0 r3 w3 s1 e0 ", "r1 r4 w3 s1 e0 " });
 	test_spread(SHIP_RESCALE, 4, 1, 2, (const char *[]){ "w3 s1 e0 ", "w3 s1 e0 ", "r0 r2 r4 w3 s1 e0 ",
 	    "r1 r3 r5 w3 s1 e0 " });
 	test_spread(SHIP_RESCALE, 2, 3, 4, (const char *[]){ "w3 s1 e0 ", "r0 r1 r2 r3 r4 r5 w3 s1 e0 " });
@@ -172,7 +176,8 @@ static void test_hash_and_shuffle(void)
 			fx_row row;
 
 			memcpy(&row, el.data, sizeof(row));
-			wrong += el.len != sizeof(row) || row.b != el.ts || el.key_hash != key_hash_long(row.a) ||
+			wrong += el.len != sizeof(row) || row.b != el.ts ||
+			    el.key_hash != key_hash_long(row.a) ||
 			    key_group_subtask(key_group(key_hash_long(row.a), 128), 128, 3) != c;
 			n[c]++;
 			ring_release(&s.consumer[c]);
@@ -238,7 +243,8 @@ static void test_fragments(void)
 
 	scene_init(&s, SHIP_FORWARD, 1, 0, 1, NULL, too_big);
 	ok(finish(&s, TASK_FAILED), "too big: the task fails");
-	is_str(fx_cause(&s.fx), "a record of 100001 bytes for Reader is over taskmanager.record.max-size (100000 bytes)",
+	is_str(fx_cause(&s.fx),
+	    "a record of 100001 bytes for Reader is over taskmanager.record.max-size (100000 bytes)",
 	    "too big: both sizes");
 	scene_fini(&s);
 }
@@ -286,12 +292,13 @@ static void test_serializer(enum ship ship, uint32_t n_channels)
 
 		while (ring_peek(&s.consumer[c], &el) == RING_OK) {
 			for (uint32_t i = 0; i < el.len; i++)
-				right = right && ((const uint8_t *)el.data)[i] == pattern[(got[el.ts] + i) / 3];
+				right =
+				    right && ((const uint8_t *)el.data)[i] == pattern[(got[el.ts] + i) / 3];
 			got[el.ts] += el.len;
 			ring_release(&s.consumer[c]);
 		}
-		ok(right && memcmp(got, want, sizeof(want)) == 0, "%s: short, guessed, grown, fragmented (channel %u)",
-		    ship_name(ship), c);
+		ok(right && memcmp(got, want, sizeof(want)) == 0,
+		    "%s: short, guessed, grown, fragmented (channel %u)", ship_name(ship), c);
 	}
 	scene_fini(&s);
 }
@@ -326,7 +333,8 @@ static void test_back_pressure(void)
 	ok(FX_UNTIL(ring_in_flight(&s.consumer[0]) > RING_SIZE - 100, 10), "back pressure: the ring is full");
 	ok(FX_UNTIL(slot_sleeping(s.fx.slots[0].slot), 10), "back pressure: the producer's slot sleeps");
 	end_ms = fx_now_ms() + 20000;
-	for (int round = 0; round < 20; round++) { /* a reader that is never quick enough to be found reading */
+	for (int round = 0; round < 20;
+	     round++) { /* a reader that is never quick enough to be found reading */
 		int64_t start_ms = fx_now_ms();
 
 		if (!FX_UNTIL(slot_sleeping(s.fx.slots[0].slot), 10))
@@ -340,7 +348,8 @@ static void test_back_pressure(void)
 		in_time = in_time && FX_UNTIL(ring_in_flight(&s.consumer[0]) > RING_SIZE - 100, 10) &&
 		    fx_now_ms() - start_ms < 500;
 	}
-	ok(in_time, "back pressure: the reader's doorbell wakes the producer each time, not the slot's second");
+	ok(in_time,
+	    "back pressure: the reader's doorbell wakes the producer each time, not the slot's second");
 	while (next < 100000 && fx_now_ms() < end_ms) {
 		if (ring_peek(&s.consumer[0], &el) != RING_OK) {
 			ring_publish_tail(&s.consumer[0]);
@@ -362,7 +371,8 @@ static void test_back_pressure(void)
 	atomic_store(&s.consumer[0].cons->tail, (uint64_t)1 << 40);
 	slot_wake(s.fx.slots[0].slot);
 	ok(FX_UNTIL(fx_all(&s.fx, TASK_FAILED), 10), "a wild tail: the task fails");
-	is_str(fx_cause(&s.fx), "ring 20 to Reader (1) is damaged: its tail is ahead of its head", "a wild tail: the cause");
+	is_str(fx_cause(&s.fx), "ring 20 to Reader (1) is damaged: its tail is ahead of its head",
+	    "a wild tail: the cause");
 	scene_fini(&s);
 }
 

@@ -73,7 +73,11 @@ static enum source_status rows_poll(struct operator *op, int64_t *deadline_ns)
 }
 
 static const struct operator_type rows_source = {
-	.name = "rows", .size = sizeof(struct rows), .open = note_open, .close = note_close, .poll = rows_poll,
+	.name = "rows",
+	.size = sizeof(struct rows),
+	.open = note_open,
+	.close = note_close,
+	.poll = rows_poll,
 };
 
 /* Says when it is asked too often: it waits for the eventfd or its deadline. */
@@ -98,7 +102,46 @@ static enum source_status single_poll(struct operator *op, int64_t *deadline_ns)
 }
 
 static const struct operator_type single_source = {
-	.name = "single", .size = sizeof(struct rows), .open = note_open, .close = note_close, .poll = single_poll,
+	.name = "single",
+	.size = sizeof(struct rows),
+	.open = note_open,
+	.close = note_close,
+	.poll = single_poll,
+};
+
+/* One record, then busy for ever: only the buffer timeout can publish it. */
+static enum source_status lingering_poll(struct operator *op, int64_t *deadline_ns)
+{
+	single_poll(op, deadline_ns);
+	return SOURCE_MORE;
+}
+
+static const struct operator_type lingering_source = {
+	.name = "lingering",
+	.size = sizeof(struct rows),
+	.open = note_open,
+	.close = note_close,
+	.poll = lingering_poll,
+};
+
+/* An author's counters. */
+static void counting_record(struct operator *op, const struct record *r)
+{
+	int64_t *seen = weir_counter(&op->ctx.pub, "seen"), *other = weir_counter(&op->ctx.pub, "other");
+
+	(void)r;
+	if (seen == other || seen != weir_counter(&op->ctx.pub, "seen"))
+		atomic_fetch_add(&T.wrong, 1);
+	++*seen;
+	*other += 2;
+}
+
+static const struct operator_type counting_sink = {
+	.name = "counting",
+	.size = sizeof(struct rows),
+	.open = note_open,
+	.close = note_close,
+	.record = counting_record,
 };
 
 /* Always busy, with nothing to show for it. */
@@ -110,11 +153,19 @@ static enum source_status spinning_poll(struct operator *op, int64_t *deadline_n
 }
 
 static const struct operator_type spinning_source = {
-	.name = "spinning", .size = sizeof(struct rows), .open = note_open, .close = note_close, .poll = spinning_poll,
+	.name = "spinning",
+	.size = sizeof(struct rows),
+	.open = note_open,
+	.close = note_close,
+	.poll = spinning_poll,
 };
 
 static const struct operator_type silent_source = {
-	.name = "silent", .size = sizeof(struct rows), .open = note_open, .close = note_close, .poll = silent_poll,
+	.name = "silent",
+	.size = sizeof(struct rows),
+	.open = note_open,
+	.close = note_close,
+	.poll = silent_poll,
 };
 
 struct check {
@@ -190,7 +241,11 @@ static void waiting_record(struct operator *op, const struct record *r)
 }
 
 static const struct operator_type waiting_sink = {
-	.name = "waiting", .size = sizeof(struct check), .open = note_open, .close = note_close, .record = waiting_record,
+	.name = "waiting",
+	.size = sizeof(struct check),
+	.open = note_open,
+	.close = note_close,
+	.record = waiting_record,
 };
 
 /* weir_sleep_ms, as a user function would. */
@@ -203,7 +258,11 @@ static void sleeping_record(struct operator *op, const struct record *r)
 }
 
 static const struct operator_type sleeping_sink = {
-	.name = "sleeping", .size = sizeof(struct check), .open = note_open, .close = note_close, .record = sleeping_record,
+	.name = "sleeping",
+	.size = sizeof(struct check),
+	.open = note_open,
+	.close = note_close,
+	.record = sleeping_record,
 };
 
 static void failing_record(struct operator *op, const struct record *r)
@@ -220,7 +279,11 @@ static void failing_record(struct operator *op, const struct record *r)
 }
 
 static const struct operator_type failing_sink = {
-	.name = "failing", .size = sizeof(struct check), .open = note_open, .close = note_close, .record = failing_record,
+	.name = "failing",
+	.size = sizeof(struct check),
+	.open = note_open,
+	.close = note_close,
+	.record = failing_record,
 };
 
 static int refusing_open(struct operator *op, struct err *e)
@@ -230,7 +293,11 @@ static int refusing_open(struct operator *op, struct err *e)
 }
 
 static const struct operator_type refusing_sink = {
-	.name = "refusing", .size = sizeof(struct check), .open = refusing_open, .close = note_close, .record = failing_record,
+	.name = "refusing",
+	.size = sizeof(struct check),
+	.open = refusing_open,
+	.close = note_close,
+	.record = failing_record,
 };
 
 static int ticking_open(struct operator *op, struct err *e)
@@ -289,7 +356,10 @@ static void connecting_close(struct operator *op)
 }
 
 static const struct operator_type connecting_sink = {
-	.name = "connecting", .size = sizeof(struct check), .open = connecting_open, .close = connecting_close,
+	.name = "connecting",
+	.size = sizeof(struct check),
+	.open = connecting_open,
+	.close = connecting_close,
 	.record = failing_record,
 };
 
@@ -307,7 +377,11 @@ static void passing_record(struct operator *op, const struct record *r)
 }
 
 static const struct operator_type passing_map = {
-	.name = "passing", .size = sizeof(struct check), .open = note_open, .close = note_close, .record = passing_record,
+	.name = "passing",
+	.size = sizeof(struct check),
+	.open = note_open,
+	.close = note_close,
+	.record = passing_record,
 };
 
 static void twice_record(struct operator *op, const struct record *r)
@@ -319,7 +393,11 @@ static void twice_record(struct operator *op, const struct record *r)
 }
 
 static const struct operator_type twice_map = {
-	.name = "twice", .size = sizeof(struct check), .open = note_open, .close = note_close, .record = twice_record,
+	.name = "twice",
+	.size = sizeof(struct check),
+	.open = note_open,
+	.close = note_close,
+	.record = twice_record,
 };
 
 static void stopping_record(struct operator *op, const struct record *r)
@@ -333,15 +411,34 @@ static void stopping_record(struct operator *op, const struct record *r)
 }
 
 static const struct operator_type stopping_sink = {
-	.name = "stopping", .size = sizeof(struct check), .open = note_open, .close = note_close, .record = stopping_record,
+	.name = "stopping",
+	.size = sizeof(struct check),
+	.open = note_open,
+	.close = note_close,
+	.record = stopping_record,
 };
 
 static const struct operator_type *find(const struct graph_node *n, struct err *e)
 {
 	static const struct operator_type *const all[] = {
-		&rows_source, &silent_source, &check_sink, &keyed_sink, &waiting_sink, &sleeping_sink, &failing_sink,
-		&refusing_sink, &ticking_sink, &connecting_sink, &passing_map, &twice_map, &stopping_sink,
-		&single_source, &spinning_source, &once_sink,
+		&rows_source,
+		&silent_source,
+		&check_sink,
+		&keyed_sink,
+		&waiting_sink,
+		&sleeping_sink,
+		&failing_sink,
+		&refusing_sink,
+		&ticking_sink,
+		&connecting_sink,
+		&passing_map,
+		&twice_map,
+		&stopping_sink,
+		&single_source,
+		&spinning_source,
+		&once_sink,
+		&lingering_source,
+		&counting_sink,
 	};
 	size_t len = strcspn(n->name, "@");
 
@@ -354,7 +451,8 @@ static const struct operator_type *find(const struct graph_node *n, struct err *
 
 /* --------------------------------------------------------------- scenes */
 
-static void pipeline(struct fx *fx, uint32_t n_slots, const char *source, const char *sink, enum ship ship, int parallelism)
+static void pipeline(struct fx *fx, uint32_t n_slots, const char *source, const char *sink, enum ship ship,
+    int parallelism)
 {
 	struct err e = { 0 };
 	uint32_t a, b;
@@ -390,7 +488,8 @@ static void test_order(const char *sink, uint32_t n_slots, int64_t n)
 	is_int(T.ended, 1, "%s: the end of input arrives once", sink);
 	is_int(metrics_get(&fx.blocks[0], METRIC_records_out), n, "%s: numRecordsOut", sink);
 	is_int(metrics_get(&fx.blocks[1], METRIC_records_in), n, "%s: numRecordsIn", sink);
-	diag("%lld records over %u thread(s): %lld ms", (long long)n, n_slots, (long long)(fx_now_ms() - start));
+	diag("%lld records over %u thread(s): %lld ms", (long long)n, n_slots,
+	    (long long)(fx_now_ms() - start));
 	end(&fx, sink);
 }
 
@@ -442,13 +541,16 @@ static void test_cancel_idle(void)
 	pipeline(&fx, 2, "silent", "check", SHIP_FORWARD, 1);
 	ok(FX_UNTIL(fx_all(&fx, TASK_RUNNING) && T.received > 0, 10), "idle: running");
 	nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL);
-	ok(T.received <= 2, "idle: a source without a deadline is not asked again (%lld times)", (long long)T.received);
-	is_int(slot_sleeping(fx.slots[0].slot) && slot_sleeping(fx.slots[1].slot), 1, "idle: both slots sleep");
+	ok(T.received <= 2, "idle: a source without a deadline is not asked again (%lld times)",
+	    (long long)T.received);
+	is_int(slot_sleeping(fx.slots[0].slot) && slot_sleeping(fx.slots[1].slot), 1,
+	    "idle: both slots sleep");
 	{
 		uint64_t one = 1;
 		int64_t was = T.received;
 
-		ok(write(fx.slots[0].eventfd, &one, sizeof(one)) == sizeof(one) && FX_UNTIL(T.received > was, 5),
+		ok(write(fx.slots[0].eventfd, &one, sizeof(one)) == sizeof(one) &&
+			FX_UNTIL(T.received > was, 5),
 		    "idle: the eventfd wakes it");
 	}
 	end(&fx, "idle");
@@ -462,7 +564,8 @@ static void test_failing(void)
 	T.fail_at = 1234;
 	pipeline(&fx, 2, "rows", "failing", SHIP_FORWARD, 1);
 	ok(FX_UNTIL(fx_state(&fx, 1, 0) == TASK_FAILED, 10), "failing: the task is FAILED");
-	is_str(fx_cause(&fx), "failing: number 1234 is not wanted", "failing: the function's sentence is the cause");
+	is_str(fx_cause(&fx), "failing: number 1234 is not wanted",
+	    "failing: the function's sentence is the cause");
 	is_int(T.received, 1234, "failing: nothing is processed after it");
 	end(&fx, "failing");
 
@@ -503,6 +606,49 @@ static void test_single(void)
 	ok(FX_UNTIL(T.received == 1, 10) && fx_now_ms() - start < 500,
 	    "single: a record is published when its slot goes to sleep (%d ms)", (int)(fx_now_ms() - start));
 	end(&fx, "single");
+
+	reset(0);
+	start = fx_now_ms();
+	pipeline(&fx, 2, "lingering", "failing@1", SHIP_FORWARD, 1);
+	ok(FX_UNTIL(T.received == 1, 10), "buffer timeout: a busy task's record is published all the same");
+	ok(fx_now_ms() - start >= 90 && fx_now_ms() - start < 2000,
+	    "buffer timeout: after about 100 ms (%d ms)", (int)(fx_now_ms() - start));
+	end(&fx, "buffer timeout");
+}
+
+static char metric_names[128];
+
+static void on_metric_name(void *arg, const struct task *t, uint32_t index, const char *name)
+{
+	size_t n = strlen(metric_names);
+
+	(void)arg;
+	snprintf(metric_names + n, sizeof(metric_names) - n, "%u=%s of %s ", index, name, task_name(t));
+}
+
+static void test_counters(void)
+{
+	struct fx fx;
+	struct err e = { 0 };
+	uint32_t a, b;
+
+	reset(500);
+	fx_init(&fx, find, 1, &clock_system);
+	fx.env.metric_name = on_metric_name;
+	a = fx_node(&fx, NODE_SOURCE, "rows", 1, NULL);
+	b = fx_node(&fx, NODE_SINK, "counting", 1, NULL);
+	fx_edge(&fx, a, b, SHIP_FORWARD);
+	if (!fx_prepare(&fx, &e))
+		diag("%s", e.msg);
+	fx_go(&fx);
+	ok(FX_UNTIL(fx_all(&fx, TASK_FINISHED), 10), "counters: finished");
+	is_int(metrics_get(&fx.blocks[1], METRIC_USER_FIRST), 500, "counters: the first one");
+	is_int(metrics_get(&fx.blocks[1], METRIC_USER_FIRST + 1), 1000, "counters: the second one");
+	is_int(T.wrong, 0, "counters: one place a name");
+	is_str(metric_names,
+	    "0=counting.seen of Sink counting (1/1) 1=counting.other of Sink counting (1/1) ",
+	    "counters: each name is told once");
+	end(&fx, "counters");
 }
 
 /* A task that never waits shares its thread with a whole pipeline. */
@@ -579,8 +725,10 @@ static void test_chain(void)
 
 		reset(20000);
 		chain3(&fx, "twice", chained);
-		ok(FX_UNTIL(fx_state(&fx, chained ? 0 : 1, 0) == TASK_FAILED, 10), "%s: a second reserve fails", what);
-		is_str(fx_cause(&fx), "twice: a second reserve before the commit of what was reserved", "%s: by name", what);
+		ok(FX_UNTIL(fx_state(&fx, chained ? 0 : 1, 0) == TASK_FAILED, 10),
+		    "%s: a second reserve fails", what);
+		is_str(fx_cause(&fx), "twice: a second reserve before the commit of what was reserved",
+		    "%s: by name", what);
 		end(&fx, what);
 	}
 }
@@ -595,7 +743,8 @@ static void test_budget(void)
 	pipeline(&fx, 1, "rows", "ticking", SHIP_FORWARD, 1);
 	ok(FX_UNTIL(T.received > 100000, 20), "budget: an endless source shares its thread");
 	received = T.received;
-	ok(FX_UNTIL(T.received > received && T.timers > 3, 20), "budget: and the sink goes on and has its timers");
+	ok(FX_UNTIL(T.received > received && T.timers > 3, 20),
+	    "budget: and the sink goes on and has its timers");
 	ok(slot_turn(fx.slots[0].slot) > 10, "budget: the turn counter moves");
 	ok(metrics_get(&fx.blocks[0], METRIC_busy_ns) > 0, "budget: busy time is counted");
 	end(&fx, "budget");
@@ -625,6 +774,7 @@ int main(void)
 	test_failing();
 	test_timers();
 	test_single();
+	test_counters();
 	test_spinning();
 	test_connector();
 	test_chain();

@@ -62,7 +62,8 @@ static void blackhole_record(struct operator *op, const struct record *r)
 		};
 
 		if (b->fn->serialize(&op->ctx.pub, r->data, r->len, &out) < 0) {
-			task_fail(op->task, "%s: the serializer refused a record of %" PRIu32 " bytes", op->node->name, r->len);
+			task_fail(op->task, "%s: the serializer refused a record of %" PRIu32 " bytes",
+			    op->node->name, r->len);
 			return;
 		}
 		if (out.value_len <= b->cap) {

@@ -52,12 +52,13 @@ static int read_options(const struct graph_node *n, int64_t *from, int64_t *to, 
 			rc = conf_parse_i64(o->value, 0, 1000000000, rate, &why);
 		} else {
 			nearest = conf_nearest(o->key, known, 3);
-			return err_set(e, ERR_INVALID, "connector sequence has no option \"%s\"%s%s%s", o->key,
-			    nearest != NULL ? "; did you mean \"" : "", nearest != NULL ? nearest : "",
-			    nearest != NULL ? "\"?" : "");
+			return err_set(e, ERR_INVALID, "connector sequence has no option \"%s\"%s%s%s",
+			    o->key, nearest != NULL ? "; did you mean \"" : "",
+			    nearest != NULL ? nearest : "", nearest != NULL ? "\"?" : "");
 		}
 		if (rc != 0)
-			return err_set(e, ERR_INVALID, "option %s of connector sequence: %s", o->key, why.msg);
+			return err_set(e, ERR_INVALID, "option %s of connector sequence: %s", o->key,
+			    why.msg);
 	}
 	return 0;
 }
@@ -83,7 +84,8 @@ static int64_t stamp(struct sequence *s, const void *data, uint32_t len, int64_t
 		ts = s->assigner->timestamp(&s->op.ctx.pub, data, len, ts);
 		s->op.fn = FN_DESERIALIZER;
 		if (ts == WEIR_MIN_TIMESTAMP)
-			task_fail(s->op.task, "%s: the timestamp assigner gave a record no timestamp", s->op.node->name);
+			task_fail(s->op.task, "%s: the timestamp assigner gave a record no timestamp",
+			    s->op.node->name);
 	}
 	if (ts > s->max_ts)
 		s->max_ts = ts;
@@ -118,8 +120,8 @@ static void emit_watermark(struct sequence *s)
 {
 	int64_t ts;
 
-	if (!s->stamps || s->max_ts == WEIR_MIN_TIMESTAMP || __builtin_sub_overflow(s->max_ts, s->bound_ms + 1, &ts) ||
-	    ts <= s->watermark)
+	if (!s->stamps || s->max_ts == WEIR_MIN_TIMESTAMP ||
+	    __builtin_sub_overflow(s->max_ts, s->bound_ms + 1, &ts) || ts <= s->watermark)
 		return;
 	s->watermark = ts;
 	s->op.out->watermark(s->op.out, ts);
@@ -213,14 +215,16 @@ static enum source_status sequence_poll(struct operator *op, int64_t *deadline_n
 		};
 		int64_t value;
 
-		if (__builtin_add_overflow(s->from, (int64_t)(s->n_emitted * parallelism + subtask), &value) ||
+		if (__builtin_add_overflow(s->from, (int64_t)(s->n_emitted * parallelism + subtask),
+			&value) ||
 		    value > s->to)
 			return SOURCE_END;
 		msg.value = &value;
 		msg.value_len = sizeof(value);
 		op->current_ts = op->col.ts = wall_ms;
 		if (s->fn->deserialize(&op->ctx.pub, &msg, &op->col.pub) < 0) {
-			task_fail(op->task, "%s: the deserializer refused number %" PRId64, op->node->name, value);
+			task_fail(op->task, "%s: the deserializer refused number %" PRId64, op->node->name,
+			    value);
 			return SOURCE_MORE;
 		}
 		s->n_emitted++;

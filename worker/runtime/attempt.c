@@ -163,7 +163,8 @@ static void on_task_gone(void *arg, struct slot *s)
 
 static void join_slot(struct slot *s, struct slot_mail *m)
 {
-	struct attempt_slot *as = (struct attempt_slot *)(void *)((char *)m - offsetof(struct attempt_slot, join));
+	struct attempt_slot *as =
+	    (struct attempt_slot *)(void *)((char *)m - offsetof(struct attempt_slot, join));
 
 	slot_enter(s, as->page);
 	for (uint32_t i = 0; i < as->n_tasks; i++) {
@@ -177,7 +178,8 @@ static void join_slot(struct slot *s, struct slot_mail *m)
 
 static void leave_slot(struct slot *s, struct slot_mail *m)
 {
-	struct attempt_slot *as = (struct attempt_slot *)(void *)((char *)m - offsetof(struct attempt_slot, leave));
+	struct attempt_slot *as =
+	    (struct attempt_slot *)(void *)((char *)m - offsetof(struct attempt_slot, leave));
 
 	as->leaving = true;
 	for (uint32_t i = 0; i < slot_n_tasks(s); i++)
@@ -217,8 +219,8 @@ static int attach(struct attempt *a, struct err *e)
 	int rc = -1;
 
 	if (a->d.n_slots != a->graph->n_slots) {
-		err_set(e, ERR_INTERNAL, "deployed to %" PRIu32 " slots, its graph needs %" PRIu32, a->d.n_slots,
-		    a->graph->n_slots);
+		err_set(e, ERR_INTERNAL, "deployed to %" PRIu32 " slots, its graph needs %" PRIu32,
+		    a->d.n_slots, a->graph->n_slots);
 		goto out;
 	}
 	a->eventfds = xmemdup(a->d.eventfds, a->d.n_slots * sizeof(int));
@@ -227,15 +229,16 @@ static int attach(struct attempt *a, struct err *e)
 		const struct ctl_deploy_slot *s = &a->d.own[i];
 
 		if (s->slot >= a->d.n_slots || s->local_slot >= a->n_slots) {
-			err_set(e, ERR_INTERNAL, "deployed to slot %" PRIu32 " of %" PRIu32 ", local slot %" PRIu32 " of %" PRIu32,
+			err_set(e, ERR_INTERNAL,
+			    "deployed to slot %" PRIu32 " of %" PRIu32 ", local slot %" PRIu32 " of %" PRIu32,
 			    s->slot, a->d.n_slots, s->local_slot, a->n_slots);
 			goto out;
 		}
 		own[i] = s->slot;
 		a->eventfds[s->slot] = slot_eventfd(a->slots[s->local_slot]);
 	}
-	a->exchange = exchange_attach(a->d.exchange_fd, &a->d.job_id, a->d.attempt, own, a->d.n_own, a->eventfds,
-	    a->d.n_slots, e);
+	a->exchange = exchange_attach(a->d.exchange_fd, &a->d.job_id, a->d.attempt, own, a->d.n_own,
+	    a->eventfds, a->d.n_slots, e);
 	if (a->exchange == NULL) {
 		err_prefix(e, "attach the exchange");
 		goto out;
@@ -278,7 +281,8 @@ static int make_task(struct attempt *a, const struct ctl_deploy_task *dt, struct
 		as->tasks[as->n_tasks++] = t;
 		return 0;
 	}
-	return err_set(e, ERR_INTERNAL, "deployed with subtask %" PRIu32 ", which has no slot here", dt->subtask);
+	return err_set(e, ERR_INTERNAL, "deployed with subtask %" PRIu32 ", which has no slot here",
+	    dt->subtask);
 }
 
 static int make_tasks(struct attempt *a, struct err *e)
@@ -293,7 +297,8 @@ static void set_up(void *arg)
 {
 	struct attempt *a = arg;
 	struct err e = { 0 };
-	bool good = read_plan(a, &e) == 0 && replay(a, &e) == 0 && attach(a, &e) == 0 && make_tasks(a, &e) == 0;
+	bool good =
+	    read_plan(a, &e) == 0 && replay(a, &e) == 0 && attach(a, &e) == 0 && make_tasks(a, &e) == 0;
 
 	if (!good) {
 		err_prefix(&e, "deploy of job %s", a->d.job_name);

@@ -29,14 +29,15 @@ struct attempt;
  * They must not block.
  */
 struct attempt_events {
-	/* A task entered INITIALIZING, RUNNING, FINISHED, CANCELED or FAILED (with its cause; told at once, its
-	 * clean-up goes on). A deploy that could not make its tasks: FAILED with vertex and subtask UINT32_MAX. */
+	/* A task entered INITIALIZING, RUNNING, FINISHED, CANCELED or FAILED (with its cause; told at once,
+	 * its clean-up goes on). A deploy that could not make its tasks: FAILED with vertex and subtask
+	 * UINT32_MAX. */
 	void (*task_state)(void *arg, const struct ctl_task_state *st);
 	/* A user metric was registered: v[METRIC_USER_FIRST + index] of the task's block counts `name`. */
-	void (*metric_name)(void *arg, const struct id128 *job_id, uint64_t attempt, uint32_t vertex, uint32_t subtask,
-	    uint32_t index, const char *name);
-	/* After attempt_drop, once: no task, handle or mapping of it is left. From the connector thread, which
-	 * ends right after: attempt_destroy is due, from another thread. */
+	void (*metric_name)(void *arg, const struct id128 *job_id, uint64_t attempt, uint32_t vertex,
+	    uint32_t subtask, uint32_t index, const char *name);
+	/* After attempt_drop, once: no task, handle or mapping of it is left. From the connector thread,
+	 * which ends right after: attempt_destroy is due, from another thread. */
 	void (*dropped)(void *arg, const struct id128 *job_id, uint64_t attempt);
 };
 

@@ -197,7 +197,8 @@ static void wire(struct chain *c, const struct job_vertex *v, uint32_t i)
 		free(to);
 	} else if (n == 0) {
 		l->sinkhole = (struct sinkhole){
-			.out = { sinkhole_record, sinkhole_watermark, sinkhole_status, sinkhole_end, NULL, NULL },
+			.out = { sinkhole_record, sinkhole_watermark, sinkhole_status, sinkhole_end, NULL,
+			    NULL },
 			.task = c->task,
 		};
 		l->op->out = &l->sinkhole.out;

@@ -52,7 +52,8 @@ static void *connector_main(void *arg)
 		/* release: what fn wrote before the word that it is done */
 		atomic_store_explicit(&job->done, true, memory_order_release);
 		if (slot != NULL)
-			slot_ring(slot); /* a source that has just looked at `done` waits for the eventfd alone */
+			/* not slot_wake: a source that has just looked at `done` waits for the eventfd alone */
+			slot_ring(slot);
 	}
 	crash_thread_leave();
 	return NULL;

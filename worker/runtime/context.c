@@ -112,8 +112,10 @@ static int64_t *ctx_counter(weir_ctx *ctx, const char *name)
 	if (i < t->n_user_metrics) {
 		free(full);
 	} else if (i == METRIC_USER_MAX) {
-		log_warnx("metric.no_room", KV_JOB(t->env->job_hex), KV_STR("task", t->name), KV_STR("metric", full),
-		    KV_MSG("a task has room for %d user metrics; this one is counted but not shown", METRIC_USER_MAX));
+		log_warnx("metric.no_room", KV_JOB(t->env->job_hex), KV_STR("task", t->name),
+		    KV_STR("metric", full),
+		    KV_MSG("a task has room for %d user metrics; this one is counted but not shown",
+			METRIC_USER_MAX));
 		free(full);
 		return &t->spare_counter;
 	} else {
@@ -183,8 +185,10 @@ static void *col_reserve(weir_out *out, uint32_t len)
 	if (out_of_order(c, "a second reserve"))
 		return NULL;
 	if (len > most) {
-		task_fail(c->op->task, "%s: reserve of %" PRIu32 " bytes is over taskmanager.record.max-size (%" PRIu32
-		    " bytes)", c->op->node->name, len, most);
+		task_fail(c->op->task,
+		    "%s: reserve of %" PRIu32 " bytes is over taskmanager.record.max-size (%" PRIu32
+		    " bytes)",
+		    c->op->node->name, len, most);
 		return NULL;
 	}
 	if (c->to->reserve != NULL)
@@ -223,8 +227,8 @@ static void col_commit(weir_out *out, uint32_t len)
 	}
 	c->reserved = false;
 	if (len > c->len_reserved) {
-		task_fail(c->op->task, "%s: commit of %" PRIu32 " bytes where %" PRIu32 " were reserved", c->op->node->name,
-		    len, c->len_reserved);
+		task_fail(c->op->task, "%s: commit of %" PRIu32 " bytes where %" PRIu32 " were reserved",
+		    c->op->node->name, len, c->len_reserved);
 		len = 0;
 	}
 	if (c->in_place) {

@@ -274,10 +274,11 @@ struct fiber *fiber_create(void (*fn)(void *arg), void *arg, struct err *e)
 	f->arg = arg;
 	f->guard_size = (size_t)sysconf(_SC_PAGESIZE);
 	f->map_size = f->guard_size + FIBER_STACK_SIZE;
-	f->map = mmap(NULL, f->map_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK,
-	    -1, 0);
+	f->map = mmap(NULL, f->map_size, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
 	if (f->map == MAP_FAILED || mprotect(f->map, f->guard_size, PROT_NONE) < 0) {
-		err_set_errno(e, ERR_UNAVAILABLE, "cannot map a task's stack of %u KiB", FIBER_STACK_SIZE >> 10);
+		err_set_errno(e, ERR_UNAVAILABLE, "cannot map a task's stack of %u KiB",
+		    FIBER_STACK_SIZE >> 10);
 		if (f->map != MAP_FAILED)
 			munmap(f->map, f->map_size);
 		free(f);

@@ -94,7 +94,7 @@ static void update_watermark(struct gate *g)
 	}
 	if (any)
 		hand_on_watermark(g, least);
-	else if (!active) /* all idle: nobody is left who could be earlier than the latest; one may still come back */
+	else if (!active) /* nobody is left who could be earlier than the latest; an idle one may come back */
 		hand_on_watermark(g, alive ? most : most_ended);
 	if (!active && alive && !g->idle) {
 		g->idle = true;
@@ -138,8 +138,11 @@ static bool decode(struct gate *g, struct input *in, struct record *r)
 		}
 		n = in->deserialize(r->data, r->len, g->buffer, g->cap_buffer);
 		if (n < 0 || n > g->task->env->record_max_size) {
-			task_fail(g->task, "ring %" PRIu32 " from %s: the deserializer of type %s refused a record of %" PRIu32
-			    " bytes (returned %" PRId64 ")", in->ring.id, in->producer, in->type_name, r->len, n);
+			task_fail(g->task,
+			    "ring %" PRIu32
+			    " from %s: the deserializer of type %s refused a record of %" PRIu32
+			    " bytes (returned %" PRId64 ")",
+			    in->ring.id, in->producer, in->type_name, r->len, n);
 			return false;
 		}
 		if ((uint64_t)n <= g->cap_buffer) {
@@ -172,7 +175,8 @@ static void on_record(struct gate *g, struct input *in, const struct ring_elem *
 	if (in->deserialize != NULL && !decode(g, in, &r))
 		return;
 	if (__builtin_expect(in->fixed_size != 0 && r.len != in->fixed_size, 0)) {
-		task_fail(t, "ring %" PRIu32 " from %s: a record of %" PRIu32 " bytes where type %s has %" PRIu32,
+		task_fail(t,
+		    "ring %" PRIu32 " from %s: a record of %" PRIu32 " bytes where type %s has %" PRIu32,
 		    in->ring.id, in->producer, r.len, in->type_name, in->fixed_size);
 		return;
 	}
@@ -329,7 +333,8 @@ void gate_destroy(struct gate *g)
 	free(g);
 }
 
-void gate_add_input(struct gate *g, const struct ring *ring, const char *producer, const struct graph_type *type)
+void gate_add_input(struct gate *g, const struct ring *ring, const char *producer,
+    const struct graph_type *type)
 {
 	VEC_RESERVE(g->inputs, g->n_inputs, g->cap_inputs);
 	g->inputs[g->n_inputs++] = (struct input){
@@ -361,7 +366,8 @@ int gate_attach(struct gate *g, struct err *e)
 				continue;
 			if (exchange_consumer(t->env->exchange, id, &ring, e) != 0)
 				return -1;
-			producer = xasprintf("%s (%" PRIu32 "/%" PRIu32 ")", from->name, p + 1, from->parallelism);
+			producer =
+			    xasprintf("%s (%" PRIu32 "/%" PRIu32 ")", from->name, p + 1, from->parallelism);
 			gate_add_input(g, &ring, producer, edge_type(jg, i));
 			free(producer);
 		}

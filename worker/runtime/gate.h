@@ -18,8 +18,10 @@ struct gate *gate_create(struct task *t, struct operator *head, struct err *e);
 void gate_destroy(struct gate *g);
 /* Add every ring of the job's edges that lead to this task. */
 int gate_attach(struct gate *g, struct err *e);
-/* One input. ring is copied; producer ("Source (1/2)") is copied; type: its wire format, NULL: bytes as they are. */
-void gate_add_input(struct gate *g, const struct ring *ring, const char *producer, const struct graph_type *type);
+/* One input. ring and producer ("Source (1/2)") are copied.
+ * type: its wire format, NULL: bytes as they are. */
+void gate_add_input(struct gate *g, const struct ring *ring, const char *producer,
+    const struct graph_type *type);
 
 /* On the task's fiber: until every input has ended or the task stops. */
 void gate_run(struct gate *g);

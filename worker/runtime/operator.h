@@ -33,7 +33,7 @@ struct output {
 	void (*record)(struct output *o, const struct record *r);
 	void (*watermark)(struct output *o, int64_t ts); /* never falls */
 	void (*status)(struct output *o, bool idle);     /* the whole input became idle or active */
-	void (*end)(struct output *o);                   /* end of input, after MAX_TIMESTAMP's watermark where bounded */
+	void (*end)(struct output *o); /* end of input, after MAX_TIMESTAMP's watermark where bounded */
 	/* Lend room for one record and hand it on; NULL reserve: not offered (chained operators). */
 	void *(*reserve)(struct output *o, uint32_t len);
 	void (*commit)(struct output *o, uint32_t len, int64_t ts);
@@ -155,7 +155,8 @@ struct metrics_task *task_metrics(struct task *t);
 /* The eventfd of the task's slot, for rd_kafka_queue_io_event_enable. */
 int task_eventfd(const struct task *t);
 const char *task_param(const struct task *t, const char *name); /* the job's arguments as parsed */
-int64_t task_auto_watermark_ms(const struct task *t); /* longest wait for a periodic watermark without input */
+int64_t task_auto_watermark_ms(const struct task
+	*t); /* longest wait for a periodic watermark without input */
 
 /*
  * Run fn(arg) on the attempt's connector thread, where it may wait (at most about 1 s a call).

@@ -69,8 +69,8 @@ static void *reserve(struct partition *p, struct edge *e, struct ring *r, uint32
 			task_wait(p->task, WAIT_BACKPRESSURED, space_ready, &w, INT64_MAX);
 			break;
 		case RING_DAMAGED:
-			task_fail(p->task, "ring %" PRIu32 " to %s (%td) is damaged: %s", r->id, e->to_name, r - e->rings + 1,
-			    r->damage);
+			task_fail(p->task, "ring %" PRIu32 " to %s (%td) is damaged: %s", r->id, e->to_name,
+			    r - e->rings + 1, r->damage);
 			return NULL;
 		case RING_EMPTY:
 		case RING_TOOBIG:
@@ -79,7 +79,8 @@ static void *reserve(struct partition *p, struct edge *e, struct ring *r, uint32
 	}
 }
 
-static void commit(struct partition *p, struct ring *r, uint8_t kind_flags, uint32_t key_hash, int64_t ts, uint32_t len)
+static void commit(struct partition *p, struct ring *r, uint8_t kind_flags, uint32_t key_hash, int64_t ts,
+    uint32_t len)
 {
 	if (ring_commit(r, kind_flags, key_hash, ts, len) || p->task->env->buffer_timeout_ms == 0)
 		ring_publish(r);
@@ -119,7 +120,8 @@ static bool size_ok(struct partition *p, struct edge *e, uint64_t len)
 {
 	if (len <= p->task->env->record_max_size)
 		return true;
-	task_fail(p->task, "a record of %" PRIu64 " bytes for %s is over taskmanager.record.max-size (%" PRIu32 " bytes)",
+	task_fail(p->task,
+	    "a record of %" PRIu64 " bytes for %s is over taskmanager.record.max-size (%" PRIu32 " bytes)",
 	    len, e->to_name, p->task->env->record_max_size);
 	return false;
 }
@@ -134,7 +136,8 @@ static void need_buffer(struct partition *p, uint32_t size)
 }
 
 /* Serialize into the partition's buffer; negative: the task has failed. */
-static int64_t serialize_aside(struct partition *p, struct edge *e, const void *data, uint32_t len, uint32_t size)
+static int64_t serialize_aside(struct partition *p, struct edge *e, const void *data, uint32_t len,
+    uint32_t size)
 {
 	for (;;) {
 		int64_t n;
@@ -142,7 +145,9 @@ static int64_t serialize_aside(struct partition *p, struct edge *e, const void *
 		need_buffer(p, size);
 		n = e->serialize(data, len, p->buffer, p->cap_buffer);
 		if (n < 0) {
-			task_fail(p->task, "the serializer of type %s refused a record of %" PRIu32 " bytes (returned %" PRId64 ")",
+			task_fail(p->task,
+			    "the serializer of type %s refused a record of %" PRIu32
+			    " bytes (returned %" PRId64 ")",
 			    e->type_name, len, n);
 			return -1;
 		}
@@ -155,8 +160,8 @@ static int64_t serialize_aside(struct partition *p, struct edge *e, const void *
 }
 
 /* Straight into the ring where the guess of its size was right. Returns the bytes written. */
-static uint32_t write_serialized(struct partition *p, struct edge *e, struct ring *r, const void *data, uint32_t len,
-    uint32_t key_hash, int64_t ts)
+static uint32_t write_serialized(struct partition *p, struct edge *e, struct ring *r, const void *data,
+    uint32_t len, uint32_t key_hash, int64_t ts)
 {
 	uint32_t room = e->serial_guess < ring_max_payload(r) ? e->serial_guess : ring_max_payload(r);
 	void *to = reserve(p, e, r, room);
@@ -170,7 +175,8 @@ static uint32_t write_serialized(struct partition *p, struct edge *e, struct rin
 		return (uint32_t)n;
 	}
 	ring_abort(r);
-	n = serialize_aside(p, e, data, len, n > room && n <= p->task->env->record_max_size ? (uint32_t)n : SERIAL_GUESS);
+	n = serialize_aside(p, e, data, len,
+	    n > room && n <= p->task->env->record_max_size ? (uint32_t)n : SERIAL_GUESS);
 	if (n < 0)
 		return 0;
 	if ((uint64_t)n > e->serial_guess)
@@ -339,7 +345,8 @@ static void partition_commit(struct output *o, uint32_t len, int64_t ts)
 		return;
 	}
 	if (e->ship == SHIP_HASH)
-		hash = hash_of(e, &(struct record){ .data = ring_at(r, r->head) + sizeof(struct elem_header), .len = len });
+		hash = hash_of(e,
+		    &(struct record){ .data = ring_at(r, r->head) + sizeof(struct elem_header), .len = len });
 	commit(p, r, ELEM_RECORD, hash, ts, len);
 	metrics_add(p->task->metrics, METRIC_records_out, 1);
 	metrics_add(p->task->metrics, METRIC_bytes_out, len);
@@ -403,9 +410,11 @@ int partition_add_edge(struct partition *p, const struct edge_spec *spec, struct
 	if (spec->n_channels == 0)
 		return err_set(err, ERR_INTERNAL, "an edge to %s has no channel", spec->to_name);
 	if (spec->ship == SHIP_CUSTOM)
-		return err_set(err, ERR_INVALID, "the edge to %s has a partitioner that this version does not know", spec->to_name);
+		return err_set(err, ERR_INVALID,
+		    "the edge to %s has a partitioner that this version does not know", spec->to_name);
 	if (spec->ship == SHIP_HASH && (spec->key == NULL || spec->key->key == NULL))
-		return err_set(err, ERR_INTERNAL, "the edge to %s is keyed and has no key selector", spec->to_name);
+		return err_set(err, ERR_INTERNAL, "the edge to %s is keyed and has no key selector",
+		    spec->to_name);
 	VEC_RESERVE(p->edges, p->n_edges, p->cap_edges);
 	e = &p->edges[p->n_edges++];
 	*e = (struct edge){
@@ -426,10 +435,12 @@ int partition_add_edge(struct partition *p, const struct edge_spec *spec, struct
 		e->max_parallelism = spec->max_parallelism;
 		e->channel_of_group = xcalloc(spec->max_parallelism, sizeof(*e->channel_of_group));
 		for (uint32_t g = 0; g < spec->max_parallelism; g++)
-			e->channel_of_group[g] = key_group_subtask(g, spec->max_parallelism, spec->n_channels);
+			e->channel_of_group[g] =
+			    key_group_subtask(g, spec->max_parallelism, spec->n_channels);
 		break;
 	case SHIP_REBALANCE:
-		e->next = spec->subtask % spec->n_channels; /* not all producers begin with the same consumer */
+		e->next =
+		    spec->subtask % spec->n_channels; /* not all producers begin with the same consumer */
 		break;
 	case SHIP_RESCALE:
 		rescale_range(spec, &e->first, &e->n_used);

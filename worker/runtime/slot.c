@@ -71,7 +71,8 @@ void slot_post(struct slot *s, struct slot_mail *m)
 	do
 		m->next = head;
 	/* release: what the letter says before the letter */
-	while (!atomic_compare_exchange_weak_explicit(&s->mail, &head, m, memory_order_release, memory_order_relaxed));
+	while (!atomic_compare_exchange_weak_explicit(&s->mail, &head, m, memory_order_release,
+	    memory_order_relaxed));
 	atomic_store_explicit(&s->attention, 1, memory_order_relaxed);
 	slot_wake(s);
 }

@@ -90,7 +90,8 @@ void task_turn(struct task *t)
 	account(t, WAIT_BUSY);
 }
 
-static void wait_for(struct task *t, enum wait_kind kind, bool (*ready)(void *arg), void *arg, int64_t deadline_ns)
+static void wait_for(struct task *t, enum wait_kind kind, bool (*ready)(void *arg), void *arg,
+    int64_t deadline_ns)
 {
 	t->wait_kind = kind;
 	t->ready = ready;
@@ -138,7 +139,7 @@ int64_t task_deadline_ns(const struct task *t)
 
 	if (!t->wait_timers || t->next_timer_ms == INT64_MAX)
 		return deadline_ns;
-	/* A timer that lies beyond the next tick is looked at again then: no overflow, no wall clock set meanwhile. */
+	/* One beyond the next tick is looked at again then, by the wall clock of that time. */
 	ns = t->next_timer_ms - t->now->wall_ms > 3600000 ? INT64_MAX :
 	    t->now->mono_ns + (t->next_timer_ms - t->now->wall_ms) * NS_PER_MS;
 	return ns < deadline_ns ? ns : deadline_ns;

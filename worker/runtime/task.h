@@ -37,7 +37,8 @@ struct task_env {
 	const struct operator_type *(*find)(const struct graph_node *n, struct err *e);
 	const char *(*param)(void *arg, const char *name); /* NULL: no arguments */
 	void (*state)(void *arg, const struct ctl_task_state *st);
-	void (*metric_name)(void *arg, const struct task *t, uint32_t index, const char *name); /* NULL: not wanted */
+	void (*metric_name)(void *arg, const struct task *t, uint32_t index,
+	    const char *name);                   /* NULL: not wanted */
 	void (*gone)(void *arg, struct slot *s); /* a task of it has been freed; NULL: not wanted */
 	void *arg;
 };
