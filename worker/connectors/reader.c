@@ -40,7 +40,7 @@ struct reader {
 	uint32_t scratch_cap, reserved_len;
 	bool reserved;
 	const weir_message *msg;
-	int64_t batch_bytes, batch_records;
+	int64_t batch_bytes, batch_records, emitted_ts; /* the last one's time */
 
 	int64_t watermark;     /* last emitted */
 	int64_t watermark_ns;  /* when */
@@ -94,7 +94,7 @@ static void deliver(struct reader *r, const void *data, uint32_t len, int64_t ts
 			return;
 		}
 	}
-	op->current_ts = rec.ts;
+	op->current_ts = r->emitted_ts = rec.ts;
 	if (rec.ts > s->max_ts)
 		s->max_ts = rec.ts;
 	if (r->out_idle) {
@@ -399,7 +399,7 @@ static void count_batch(struct reader *r, int64_t now_ns)
 	if (r->batch_records > 0) {
 		metrics_add(m, METRIC_records_in, r->batch_records);
 		metrics_add(m, METRIC_bytes_in, r->batch_bytes);
-		metrics_set(m, METRIC_emit_event_time_lag, wall_ms - r->op->current_ts);
+		metrics_set(m, METRIC_emit_event_time_lag, wall_ms - r->emitted_ts);
 		metrics_set(m, METRIC_last_record_wall_ms, wall_ms);
 		r->last_message_ns = now_ns;
 	}
