@@ -12,7 +12,10 @@ struct backoff {
 	int64_t next_ms; /* 0: at once */
 };
 
-#define BACKOFF_PROCESS { .initial_ms = 100, .max_ms = 10000, .reset_ms = 60000, .next_ms = 0 }
+#define BACKOFF_PROCESS \
+	{ \
+		.initial_ms = 100, .max_ms = 10000, .reset_ms = 60000, .next_ms = 0 \
+	}
 
 /* The delay before the next start of something that lived lived_ms. */
 static inline int64_t backoff_next(struct backoff *b, int64_t lived_ms)

@@ -105,7 +105,8 @@ static void step(struct child *c, enum event ev)
 		c->was_killed = true;
 		/* It is not reaped, so the pid is still its own. */
 		if (kill(c->pid, SIGKILL) < 0)
-			log_warn("child.kill_failed", KV_INT("child_pid", c->pid), KV_MSG("cannot kill a child"));
+			log_warn("child.kill_failed", KV_INT("child_pid", c->pid),
+			    KV_MSG("cannot kill a child"));
 		break;
 	case BURY:
 		TAILQ_REMOVE(&c->cs->living, c, link);
@@ -211,8 +212,8 @@ int child_open_log(const char *log_dir, uint32_t place, const char *suffix, stru
 }
 
 /* Everything of the parent's half that a worker needs before it is there. */
-static int prepare_taskmanager(struct child *c, const struct child_taskmanager_spec *spec, struct inheritance *in,
-    struct err *e)
+static int prepare_taskmanager(struct child *c, const struct child_taskmanager_spec *spec,
+    struct inheritance *in, struct err *e)
 {
 	int pair[2];
 
@@ -244,9 +245,16 @@ static int prepare_taskmanager(struct child *c, const struct child_taskmanager_s
 struct child *child_fork_taskmanager(struct children *cs, const struct child_taskmanager_spec *spec,
     child_died_fn *on_died, void *arg, struct err *e)
 {
-	struct inheritance in = { .place = spec->place, .generation = spec->generation, .n_slots = spec->n_slots,
-		.control_fd = -1, .metrics_fd = -1, .log_fd = -1, .out_fd = -1, .stderr_fd = cs->cfg.stderr_fd,
-		.log_level = (int)spec->log_level, .parent_pid = (uint32_t)getpid() };
+	struct inheritance in = { .place = spec->place,
+		.generation = spec->generation,
+		.n_slots = spec->n_slots,
+		.control_fd = -1,
+		.metrics_fd = -1,
+		.log_fd = -1,
+		.out_fd = -1,
+		.stderr_fd = cs->cfg.stderr_fd,
+		.log_level = (int)spec->log_level,
+		.parent_pid = (uint32_t)getpid() };
 	struct child *c = child_new(cs, CHILD_TASKMANAGER, spec->place, spec->generation, on_died, arg);
 	pid_t pid = -1;
 
@@ -277,8 +285,10 @@ static struct child *fork_plain(struct child *c, const char *artifact, int argc,
     struct err *e)
 {
 	const struct child_programs *run = &c->cs->cfg.programs;
-	struct child_birth birth = { .place = c->place, .generation = c->generation,
-		.stderr_fd = c->cs->cfg.stderr_fd, .parent_pid = getpid() };
+	struct child_birth birth = { .place = c->place,
+		.generation = c->generation,
+		.stderr_fd = c->cs->cfg.stderr_fd,
+		.parent_pid = getpid() };
 	int pair[2];
 	pid_t pid;
 
@@ -374,8 +384,8 @@ static void describe(const struct child *c, bool oom_seen, struct child_death *d
 	else
 		snprintf(how, sizeof(how), "exited with status %d", d->exit_status);
 	snprintf(d->sentence, sizeof(d->sentence), "%s (pid %d) %s%s%s%s%s%s", name, (int)d->pid, how,
-	    d->oom ? ", probably by the kernel for lack of memory" : "", d->reason[0] != '\0' ? ": " : "", d->reason,
-	    d->last_words[0] != '\0' ? ": " : "", d->last_words);
+	    d->oom ? ", probably by the kernel for lack of memory" : "", d->reason[0] != '\0' ? ": " : "",
+	    d->reason, d->last_words[0] != '\0' ? ": " : "", d->last_words);
 }
 
 /* The one line about a dead child. */
@@ -433,7 +443,8 @@ static void bury(struct children *cs, struct child_list *dead)
 	if (TAILQ_EMPTY(dead))
 		return;
 	TAILQ_FOREACH(c, dead, link)
-		ask_oom = ask_oom || (WIFSIGNALED(c->wait_status) && WTERMSIG(c->wait_status) == SIGKILL && !c->was_killed);
+		ask_oom = ask_oom ||
+		    (WIFSIGNALED(c->wait_status) && WTERMSIG(c->wait_status) == SIGKILL && !c->was_killed);
 	oom_seen = ask_oom && oom_happened(cs);
 	while ((c = TAILQ_FIRST(dead)) != NULL) {
 		TAILQ_REMOVE(dead, c, link);
@@ -471,7 +482,8 @@ static bool reap_one(struct children *cs, pid_t which, int options, struct child
 	c = find(cs, pid);
 	if (c == NULL) {
 		/* Whoever exec'ed the supervisor had it. */
-		log_info("child.stranger", KV_INT("child_pid", pid), KV_MSG("reaped a child that was not forked here"));
+		log_info("child.stranger", KV_INT("child_pid", pid),
+		    KV_MSG("reaped a child that was not forked here"));
 		return true;
 	}
 	c->wait_status = status;

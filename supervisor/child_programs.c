@@ -13,8 +13,12 @@ static int adopt_plain(const struct child_birth *b, const char *title, const cha
 {
 	int control_fd = b->control_fd, stderr_fd = b->stderr_fd;
 	int *const keep[] = { &control_fd, &stderr_fd };
-	const struct adoption a = { .title = title, .comm = comm, .parent_pid = b->parent_pid,
-		.output_fd = b->stderr_fd, .keep = keep, .n_keep = ARRAY_LEN(keep) };
+	const struct adoption a = { .title = title,
+		.comm = comm,
+		.parent_pid = b->parent_pid,
+		.output_fd = b->stderr_fd,
+		.keep = keep,
+		.n_keep = ARRAY_LEN(keep) };
 
 	adopt(&a);
 	log_init(title, LOG_INFO, stderr_fd, -1);

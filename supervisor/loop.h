@@ -17,13 +17,14 @@
 struct event_base;
 struct loop;
 
-/* Called from the loop, never from inside a signal handler.  NULL: the signal is taken and nothing happens. */
+/* Called from the loop, never from inside a signal handler.  NULL: the signal is taken and nothing
+ * happens. */
 struct loop_callbacks {
-	void (*on_child)(void *arg);       /* SIGCHLD: one or more children changed; call child_reap */
+	void (*on_child)(void *arg); /* SIGCHLD: one or more children changed; call child_reap */
 	void (*on_terminate)(void *arg, const char *signal_name); /* SIGTERM, SIGINT */
-	void (*on_reload)(void *arg);      /* SIGHUP */
-	void (*on_reopen_logs)(void *arg); /* SIGUSR1 */
-	void (*on_dump)(void *arg);        /* SIGUSR2 */
+	void (*on_reload)(void *arg);                             /* SIGHUP */
+	void (*on_reopen_logs)(void *arg);                        /* SIGUSR1 */
+	void (*on_dump)(void *arg);                               /* SIGUSR2 */
 };
 
 /* Takes the signals over (SIGPIPE is ignored) until loop_destroy gives them back. */

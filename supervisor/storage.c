@@ -181,8 +181,8 @@ static void start_process(struct storage *st)
 		return;
 	}
 	st->generation++;
-	st->channel = channel_create(st->base, child_take_control_fd(st->child), LOOP_PRIORITY_CONTROL, on_message,
-	    on_closed, st);
+	st->channel = channel_create(st->base, child_take_control_fd(st->child), LOOP_PRIORITY_CONTROL,
+	    on_message, on_closed, st);
 	STAILQ_FOREACH(p, &st->pending, link)
 		send_pending(st, p);
 }
@@ -270,8 +270,8 @@ static struct storage_request request(enum storage_op op, const char *dir, const
 
 /* refused: why it cannot be done, or NULL.  The answer comes through the process nevertheless: in order, and
  * never from inside this call. */
-static void submit(struct storage *st, struct storage_request q, const struct err *refused, storage_done_fn *cb,
-    void *arg)
+static void submit(struct storage *st, struct storage_request q, const struct err *refused,
+    storage_done_fn *cb, void *arg)
 {
 	struct pending *p = xcalloc(1, sizeof(*p));
 
@@ -297,21 +297,23 @@ static void submit(struct storage *st, struct storage_request q, const struct er
 		set_timer(st, 0);
 }
 
-static void submit_record(struct storage *st, enum storage_op op, const char *key, const void *data, size_t len,
-    storage_done_fn *cb, void *arg)
+static void submit_record(struct storage *st, enum storage_op op, const char *key, const void *data,
+    size_t len, storage_done_fn *cb, void *arg)
 {
 	struct storage_request q = request(op, st->jobs_dir, key);
 	struct err e;
 	int rc = storage_check_name(key, &e);
 
 	if (rc == 0 && len > RECORD_MAX)
-		rc = err_set(&e, ERR_TOO_LARGE, "the record %s has %zu bytes, over the limit of %d", key, len, RECORD_MAX);
+		rc = err_set(&e, ERR_TOO_LARGE, "the record %s has %zu bytes, over the limit of %d", key, len,
+		    RECORD_MAX);
 	q.data = data;
 	q.len = rc == 0 ? len : 0;
 	submit(st, q, rc == 0 ? NULL : &e, cb, arg);
 }
 
-void storage_put_file(struct storage *st, int fd, const char *dir, const char *name, storage_done_fn *cb, void *arg)
+void storage_put_file(struct storage *st, int fd, const char *dir, const char *name, storage_done_fn *cb,
+    void *arg)
 {
 	struct storage_request q = request(STORAGE_PUT_FD, dir, name);
 	struct err e;
@@ -327,8 +329,8 @@ void storage_put_artifact(struct storage *st, const char *src_path, storage_done
 	submit(st, request(STORAGE_PUT_ARTIFACT, st->artifacts_dir, src_path), NULL, cb, arg);
 }
 
-void storage_put_record(struct storage *st, const char *key, const void *data, size_t len, storage_done_fn *cb,
-    void *arg)
+void storage_put_record(struct storage *st, const char *key, const void *data, size_t len,
+    storage_done_fn *cb, void *arg)
 {
 	submit_record(st, STORAGE_PUT_BYTES, key, data, len, cb, arg);
 }

@@ -2,9 +2,10 @@
  * The supervisor's slow file I/O, done by a process of its own, the storage process: the loop only sends
  * requests and gets answers by callback.
  *
- * Requests are answered in order, each exactly once, from the loop, never from inside the call that made it.  The process
- * keeps no state: when it dies, requests that were sent fail with ERR_UNAVAILABLE (what they did may be
- * done or not, but never by half: files appear by rename) and it is forked anew; requests made meanwhile wait for it.
+ * Requests are answered in order, each exactly once, from the loop, never from inside the call that
+ * made it.  The process keeps no state: when it dies, requests that were sent fail with
+ * ERR_UNAVAILABLE (what they did may be done or not, but never by half: files appear by rename) and
+ * it is forked anew; requests made meanwhile wait for it.
  */
 #ifndef SUPERVISOR_STORAGE_H
 #define SUPERVISOR_STORAGE_H
@@ -30,7 +31,7 @@ struct storage_answer {
 	const char *path;   /* put_*: where the file is now */
 	const char *sha256; /* put_*: 64 hex digits of what was written */
 	int64_t size_bytes;
-	const void *data; /* get_record, read: size_bytes of it, NUL behind */
+	const void *data;                    /* get_record, read: size_bytes of it, NUL behind */
 	const struct storage_entry *entries; /* list, list_records: by name */
 	uint32_t n_entries;
 };
@@ -54,18 +55,22 @@ void storage_destroy(struct storage *st);
 unsigned storage_n_pending(const struct storage *st);
 
 /*
- * Store the whole content of fd (a memfd or a file; duplicated, its offset does not matter) as <dir>/<name>: complete and
- * durable, or absent. name is one path component; dir is made if missing.  Answers path, sha256, size.
+ * Store the whole content of fd (a memfd or a file; duplicated, its offset does not matter) as
+ * <dir>/<name>: complete and durable, or absent. name is one path component; dir is made if missing.
+ * Answers path, sha256, size.
  */
-void storage_put_file(struct storage *st, int fd, const char *dir, const char *name, storage_done_fn *cb, void *arg);
-/* Copy the file to <storageDir>/artifacts/<sha256>.so, where it may be already. Answers path, sha256, size. */
+void storage_put_file(struct storage *st, int fd, const char *dir, const char *name, storage_done_fn *cb,
+    void *arg);
+/* Copy the file to <storageDir>/artifacts/<sha256>.so, where it may be already. Answers path, sha256,
+ * size. */
 void storage_put_artifact(struct storage *st, const char *src_path, storage_done_fn *cb, void *arg);
 
 /* The job store: records by key under <storageDir>/jobs/. A key is a file name. */
-void storage_put_record(struct storage *st, const char *key, const void *data, size_t len, storage_done_fn *cb,
-    void *arg);
+void storage_put_record(struct storage *st, const char *key, const void *data, size_t len,
+    storage_done_fn *cb, void *arg);
 void storage_get_record(struct storage *st, const char *key, storage_done_fn *cb, void *arg);
-void storage_delete_record(struct storage *st, const char *key, storage_done_fn *cb, void *arg); /* missing is fine */
+void storage_delete_record(struct storage *st, const char *key, storage_done_fn *cb,
+    void *arg); /* missing is fine */
 void storage_list_records(struct storage *st, storage_done_fn *cb, void *arg);
 
 /* Remove a file or a tree; a missing one is fine. path is absolute. */

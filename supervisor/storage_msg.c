@@ -77,7 +77,8 @@ int storage_decode_answer(struct msg_reader *r, uint64_t *id, struct storage_ans
 		a->data = msg_get_bytes(r, &len);
 	n = msg_get_u32(r);
 	if (r->bad || code >= ERR_N_CODES || a->size_bytes < 0 ||
-	    (has_data > 0 && (len != (size_t)a->size_bytes + 1 || ((const char *)a->data)[len - 1] != '\0')) ||
+	    (has_data > 0 &&
+		(len != (size_t)a->size_bytes + 1 || ((const char *)a->data)[len - 1] != '\0')) ||
 	    n > (size_t)(r->end - r->p) / 20)
 		return err_set(e, ERR_INTERNAL, "a STORED message does not verify");
 	entries = xcalloc((size_t)n + 1, sizeof(*entries));

@@ -23,8 +23,9 @@
 int storage_check_name(const char *name, struct err *e)
 {
 	if (name[0] == '\0' || name[0] == '.' || strchr(name, '/') != NULL || strlen(name) > NAME_MAX)
-		return err_set(e, ERR_INVALID, "\"%s\" is no name for a file here: one component, not hidden, at most %d bytes",
-		    name, NAME_MAX);
+		return err_set(e, ERR_INVALID,
+		    "\"%s\" is no name for a file here: one component, not hidden, at most %d bytes", name,
+		    NAME_MAX);
 	return 0;
 }
 
@@ -34,7 +35,8 @@ int storage_check_path(const char *path, struct err *e)
 
 	if (slashes == 0 || path[slashes] == '\0' || strstr(path, "/../") != NULL ||
 	    (strlen(path) >= 3 && strcmp(path + strlen(path) - 3, "/..") == 0))
-		return err_set(e, ERR_INVALID, "\"%s\" is no path for this: it must be absolute and without ..", path);
+		return err_set(e, ERR_INVALID,
+		    "\"%s\" is no path for this: it must be absolute and without ..", path);
 	return 0;
 }
 
@@ -57,7 +59,8 @@ static pid_t tmp_owner(const char *name)
 	return conf_parse_i64(number, 1, INT_MAX, &pid, NULL) == 0 ? (pid_t)pid : -1;
 }
 
-/* A supervisor has one storage process, which does one thing at a time: a temporary file of ours is a dead one's. */
+/* A supervisor has one storage process, which does one thing at a time: a temporary file of ours is a
+ * dead one's. */
 static void sweep(const char *dir)
 {
 	DIR *d = opendir(dir);
@@ -74,7 +77,8 @@ static void sweep(const char *dir)
 	closedir(d);
 }
 
-static int copy_and_hash(int src_fd, int dst_fd, char sha256[STORAGE_SHA_SIZE], int64_t *size_bytes, struct err *e)
+static int copy_and_hash(int src_fd, int dst_fd, char sha256[STORAGE_SHA_SIZE], int64_t *size_bytes,
+    struct err *e)
 {
 	uint8_t *chunk = xmalloc(CHUNK_BYTES);
 	off_t offset = 0;
@@ -227,8 +231,8 @@ int storage_list_dir(const char *dir, struct storage_entry **entries, uint32_t *
 	while ((entry = readdir(d)) != NULL) {
 		struct stat st;
 
-		if (entry->d_name[0] == '.' || fstatat(dirfd(d), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-		    !S_ISREG(st.st_mode))
+		if (entry->d_name[0] == '.' ||
+		    fstatat(dirfd(d), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
 			continue;
 		VEC_RESERVE(v, n_used, cap);
 		v[n_used].name = xstrdup(entry->d_name);

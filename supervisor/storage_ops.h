@@ -21,8 +21,9 @@ int storage_check_name(const char *name, struct err *e);
 int storage_check_path(const char *path, struct err *e);
 
 /*
- * Copy what src_fd holds to <dir>/<name>, or to <dir>/<sha256>.so where name is NULL; one that is there already with that
- * content stays as it is.  Leftovers of processes that died in here are removed first.  *path is freed by the caller.
+ * Copy what src_fd holds to <dir>/<name>, or to <dir>/<sha256>.so where name is NULL; one that is
+ * there already with that content stays as it is.  Leftovers of processes that died in here are
+ * removed first.  *path is freed by the caller.
  */
 int storage_copy(int src_fd, const char *dir, const char *name, char **path, char sha256[STORAGE_SHA_SIZE],
     int64_t *size_bytes, struct err *e);

@@ -13,8 +13,8 @@
 #include "supervisor/backoff.h"
 #include "supervisor/loop.h"
 
-#define LAG_NS           NS_PER_S /* the loop itself was late by this much: nobody's silence is known */
-#define CLOSED_GRACE_MS  1000     /* between the end of the channel and the end of the process */
+#define LAG_NS          NS_PER_S /* the loop itself was late by this much: nobody's silence is known */
+#define CLOSED_GRACE_MS 1000     /* between the end of the channel and the end of the process */
 
 enum state {
 	FORKED,     /* a process without HELLO */
@@ -34,10 +34,10 @@ enum action {
 	REFUSE_HELLO, /* it said HELLO twice */
 	REPLACE,      /* tell its death, fork again when the backoff says so */
 	FORK,
-	WATCH,        /* a heartbeat, or its absence */
+	WATCH, /* a heartbeat, or its absence */
 	ASK_TO_END,
-	KILL_LATE,    /* the grace is over */
-	TELL_DEATH,   /* expected; and that there is none to come */
+	KILL_LATE,  /* the grace is over */
+	TELL_DEATH, /* expected; and that there is none to come */
 	TELL_STOPPED
 };
 
@@ -148,7 +148,8 @@ static void restart_watch(struct tm_link *l)
 /* Fire at what comes first: the next heartbeat, or the end of the patience. */
 static void set_watch_timer(struct tm_link *l)
 {
-	int64_t now = now_ns(l), due = l->ping_ns, end = l->heard_ns + l->conf->heartbeat_timeout_ms * NS_PER_MS;
+	int64_t now = now_ns(l), due = l->ping_ns,
+		end = l->heard_ns + l->conf->heartbeat_timeout_ms * NS_PER_MS;
 
 	if (l->closed_ns != 0)
 		end = l->closed_ns + CLOSED_GRACE_MS * NS_PER_MS;
@@ -181,7 +182,8 @@ static void watch(struct tm_link *l)
 	}
 	if (now - l->due_ns > LAG_NS) {
 		log_warnx("loop.lagged", KV_INT("late_ms", (now - l->due_ns) / NS_PER_MS),
-		    KV_MSG("the supervisor itself did not run; the silence of tm-%" PRIu32 " counts anew", l->cfg.place));
+		    KV_MSG("the supervisor itself did not run; the silence of tm-%" PRIu32 " counts anew",
+			l->cfg.place));
 		restart_watch(l);
 	} else if (now - l->heard_ns >= l->conf->heartbeat_timeout_ms * NS_PER_MS) {
 		tm_link_kill(l, log_fmt("no heartbeat for %" PRId64 " ms", l->conf->heartbeat_timeout_ms));
@@ -202,8 +204,9 @@ static void check_slots(struct tm_link *l, const struct ctl_heartbeat *beat)
 			l->slots[i].turn = beat->turn[i];
 			l->slots[i].moved_ns = now;
 		} else if (now - l->slots[i].moved_ns >= l->conf->heartbeat_timeout_ms * NS_PER_MS) {
-			tm_link_kill(l, log_fmt("slot %" PRIu32 " hung in user code for %" PRId64 " ms", i,
-			    (now - l->slots[i].moved_ns) / NS_PER_MS));
+			tm_link_kill(l,
+			    log_fmt("slot %" PRIu32 " hung in user code for %" PRId64 " ms", i,
+				(now - l->slots[i].moved_ns) / NS_PER_MS));
 			return;
 		}
 	}
@@ -243,7 +246,8 @@ static void dispatch(struct tm_link *l, unsigned type, struct msg_reader *r, str
 		if (ctl_decode_heartbeat(r, &beat, e) < 0)
 			return;
 		if (beat.n_slots != l->n_slots)
-			err_set(e, ERR_INTERNAL, "a HEARTBEAT message tells of %" PRIu32 " slots", beat.n_slots);
+			err_set(e, ERR_INTERNAL, "a HEARTBEAT message tells of %" PRIu32 " slots",
+			    beat.n_slots);
 		else
 			check_slots(l, &beat);
 		return;
@@ -325,9 +329,10 @@ static void on_died(void *arg, struct child *c, const struct child_death *d)
 			int64_t delay_ms = backoff_next(&l->backoff, d->lived_ms);
 
 			if (delay_ms > 0)
-				log_info("tm.respawn", KV_UINT("place", l->cfg.place), KV_INT("delay_ms", delay_ms),
-				    KV_MSG("taskmanager tm-%" PRIu32 " is forked again in %" PRId64 " ms", l->cfg.place,
-				    delay_ms));
+				log_info("tm.respawn", KV_UINT("place", l->cfg.place),
+				    KV_INT("delay_ms", delay_ms),
+				    KV_MSG("taskmanager tm-%" PRIu32 " is forked again in %" PRId64 " ms",
+					l->cfg.place, delay_ms));
 			if (delay_ms > 0)
 				set_timer(l, delay_ms);
 			else
@@ -341,8 +346,11 @@ static void on_died(void *arg, struct child *c, const struct child_death *d)
 
 static void fork_process(struct tm_link *l)
 {
-	struct child_taskmanager_spec spec = { .place = l->cfg.place, .generation = l->generation + 1,
-		.n_slots = (uint32_t)l->conf->slots, .log_dir = l->conf->log_dir, .log_level = LOG_INFO };
+	struct child_taskmanager_spec spec = { .place = l->cfg.place,
+		.generation = l->generation + 1,
+		.n_slots = (uint32_t)l->conf->slots,
+		.log_dir = l->conf->log_dir,
+		.log_level = LOG_INFO };
 	struct err e;
 
 	(void)log_level_parse(l->conf->log_level, &spec.log_level);
@@ -366,8 +374,8 @@ static void fork_process(struct tm_link *l)
 	memset(l->slots, 0, sizeof(l->slots));
 	restart_watch(l);
 	l->ping_ns = l->heard_ns + interval_ms(l) * NS_PER_MS;
-	l->channel = channel_create(l->cfg.base, child_take_control_fd(l->child), LOOP_PRIORITY_CONTROL, on_message,
-	    on_closed, l);
+	l->channel = channel_create(l->cfg.base, child_take_control_fd(l->child), LOOP_PRIORITY_CONTROL,
+	    on_message, on_closed, l);
 	set_watch_timer(l);
 }
 
@@ -471,7 +479,8 @@ int tm_link_deploy(struct tm_link *l, const struct ctl_deploy *d, struct err *e)
 	msg_writer_init(&w);
 	ctl_encode_deploy(&w, d);
 	if (w.len > MSG_BODY_MAX) {
-		rc = err_set(e, ERR_TOO_LARGE, "the job's arguments and tasks take %zu bytes, over the limit of %d", w.len,
+		rc = err_set(e, ERR_TOO_LARGE,
+		    "the job's arguments and tasks take %zu bytes, over the limit of %d", w.len,
 		    MSG_BODY_MAX);
 	} else {
 		for (uint32_t i = ctl_deploy_n_inline(d); i < d->n_slots;) {

@@ -16,8 +16,7 @@
 
 #include "base/clock.h"
 
-__attribute__((unused))
-static int proc_count_fds(void)
+__attribute__((unused)) static int proc_count_fds(void)
 {
 	DIR *d = opendir("/proc/self/fd");
 	int n = -3; /* ".", ".." and its own */
@@ -29,8 +28,7 @@ static int proc_count_fds(void)
 }
 
 /* True when this process has no child, dead or alive. */
-__attribute__((unused))
-static bool proc_no_children(void)
+__attribute__((unused)) static bool proc_no_children(void)
 {
 	siginfo_t info;
 
@@ -38,8 +36,8 @@ static bool proc_no_children(void)
 }
 
 /* Run the loop until cond(arg) or the deadline; returns what cond said last. */
-__attribute__((unused))
-static bool proc_loop_until(struct event_base *base, bool (*cond)(void *arg), void *arg, int64_t timeout_ms)
+__attribute__((unused)) static bool proc_loop_until(struct event_base *base, bool (*cond)(void *arg),
+    void *arg, int64_t timeout_ms)
 {
 	int64_t end_ns = clock_mono_ns(&clock_system) + timeout_ms * NS_PER_MS;
 	struct timeval tick = { 0, 2000 };
@@ -54,8 +52,7 @@ static bool proc_loop_until(struct event_base *base, bool (*cond)(void *arg), vo
 }
 
 /* Poll without a loop. */
-__attribute__((unused))
-static bool proc_until(bool (*cond)(void *arg), void *arg, int64_t timeout_ms)
+__attribute__((unused)) static bool proc_until(bool (*cond)(void *arg), void *arg, int64_t timeout_ms)
 {
 	int64_t end_ns = clock_mono_ns(&clock_system) + timeout_ms * NS_PER_MS;
 
@@ -67,8 +64,8 @@ static bool proc_until(bool (*cond)(void *arg), void *arg, int64_t timeout_ms)
 	return true;
 }
 
-__attribute__((unused))
-static int proc_remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+__attribute__((unused)) static int proc_remove_entry(const char *path, const struct stat *st, int type,
+    struct FTW *ftw)
 {
 	(void)st;
 	(void)type;
@@ -76,8 +73,7 @@ static int proc_remove_entry(const char *path, const struct stat *st, int type, 
 	return remove(path);
 }
 
-__attribute__((unused))
-static void proc_remove_tree(const char *path)
+__attribute__((unused)) static void proc_remove_tree(const char *path)
 {
 	nftw(path, proc_remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }

@@ -32,7 +32,8 @@ static void reset_signals(void)
 	}
 }
 
-/* First out of the way of every target, then to the targets: whatever the numbers were, none is overwritten. */
+/* First out of the way of every target, then to the targets: whatever the numbers were, none is
+ * overwritten. */
 static void move_descriptors(const struct adoption *a)
 {
 	int next = ADOPT_FIRST_FD, clear = ADOPT_FIRST_FD + (int)a->n_keep;
@@ -51,7 +52,8 @@ static void move_descriptors(const struct adoption *a)
 		if (*a->keep[i] < 0)
 			die("move a descriptor");
 	}
-	if (dup2(null, STDIN_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0 || dup2(output, STDERR_FILENO) < 0)
+	if (dup2(null, STDIN_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0 ||
+	    dup2(output, STDERR_FILENO) < 0)
 		die("move a descriptor");
 	for (unsigned i = 0; i < a->n_keep; i++) {
 		if (*a->keep[i] < 0)

@@ -17,15 +17,17 @@ struct adoption {
 	const char *comm;  /* at most 15 characters: "tm-2" */
 	pid_t parent_pid;  /* as the parent knew it before the fork */
 	int output_fd;     /* becomes 1 and 2; -1: /dev/null. 0 is /dev/null */
-	/* Descriptors to keep: each *keep[i] is moved to ADOPT_FIRST_FD + its rank, close-on-exec; -1 is left out. */
+	/* Descriptors to keep: each *keep[i] is moved to ADOPT_FIRST_FD + its rank, close-on-exec; -1
+	 * is left out. */
 	int *const *keep;
 	unsigned n_keep;
 };
 
 /*
- * In this order: dispositions back to default; descriptors to their fixed numbers, all others closed;
- * death with the parent; title and names; fresh random seeds; a session of its own, so that the terminal's Ctrl-C is the
- * parent's alone; first in the queue of the out-of-memory killer; signals unblocked.
+ * In this order: dispositions back to default; descriptors to their fixed numbers, all others
+ * closed; death with the parent; title and names; fresh random seeds; a session of its own, so that
+ * the terminal's Ctrl-C is the parent's alone; first in the queue of the out-of-memory killer;
+ * signals unblocked.
  *
  * Called in the child with every signal blocked. Ends the process where a step fails or the parent is gone.
  */

@@ -10,10 +10,10 @@
 #include "base/mem.h"
 #include "shm/metrics.h"
 
-#define MAX_SLOTS   (256 * CTL_MAX_SLOTS) /* of an attempt: taskmanagers times slots */
-#define MAX_ARGS    65536
-#define MAX_TASKS   METRICS_TASK_BLOCKS /* on one worker: each has a block */
-#define MAX_NAME    1024
+#define MAX_SLOTS (256 * CTL_MAX_SLOTS) /* of an attempt: taskmanagers times slots */
+#define MAX_ARGS  65536
+#define MAX_TASKS METRICS_TASK_BLOCKS /* on one worker: each has a block */
+#define MAX_NAME  1024
 
 /* Of a slot's doorbell in DEPLOY. */
 enum bell { BELL_OWN, BELL_HERE, BELL_BEFORE, BELL_N };

@@ -16,8 +16,16 @@
 
 /* Flink's ExecutionState. */
 enum task_state {
-	TASK_CREATED, TASK_SCHEDULED, TASK_DEPLOYING, TASK_INITIALIZING, TASK_RUNNING,
-	TASK_FINISHED, TASK_CANCELING, TASK_CANCELED, TASK_FAILED, TASK_RECONCILING,
+	TASK_CREATED,
+	TASK_SCHEDULED,
+	TASK_DEPLOYING,
+	TASK_INITIALIZING,
+	TASK_RUNNING,
+	TASK_FINISHED,
+	TASK_CANCELING,
+	TASK_CANCELED,
+	TASK_FAILED,
+	TASK_RECONCILING,
 	TASK_N_STATES
 };
 const char *task_state_name(enum task_state s); /* "CREATED", ... */
@@ -52,7 +60,7 @@ struct ctl_deploy_slot {
 	uint32_t local_slot; /* which of this worker's slots */
 };
 struct ctl_deploy_task {
-	uint32_t vertex;        /* index in the job graph */
+	uint32_t vertex; /* index in the job graph */
 	uint32_t subtask;
 	uint32_t attempt;       /* 0-based execution attempt number of this subtask, for names */
 	struct id128 execution; /* execution attempt id */
@@ -62,15 +70,15 @@ struct ctl_deploy {
 	struct id128 job_id;
 	uint64_t attempt; /* of the job, from 1; in every later message */
 	char *job_name;
-	char *artifact;   /* path of the .so */
-	char **argv;      /* the job's arguments */
+	char *artifact; /* path of the .so */
+	char **argv;    /* the job's arguments */
 	uint32_t argc;
 	uint32_t default_parallelism; /* with force: as given to job_graph_create */
 	bool force_parallelism;
-	int plan_fd;      /* memfd with the plan's JSON */
+	int plan_fd; /* memfd with the plan's JSON */
 	int exchange_fd;
-	uint32_t n_slots; /* participating slots of the attempt, all workers together */
-	int *eventfds;    /* one each; -1 for slots of this worker (it has its own) */
+	uint32_t n_slots;  /* participating slots of the attempt, all workers together */
+	int *eventfds;     /* one each; -1 for slots of this worker (it has its own) */
 	uint32_t n_before; /* decoded: how many of them came in DOORBELLS and are still -1 */
 	uint32_t n_own;
 	struct ctl_deploy_slot *own;
@@ -85,9 +93,10 @@ int ctl_decode_deploy(struct msg_reader *r, struct ctl_deploy *m, struct err *e)
 void ctl_deploy_fini(struct ctl_deploy *m);
 
 /*
- * DOORBELLS: a frame has room for MSG_FDS_MAX descriptors.  The doorbells of slots from ctl_deploy_n_inline on
- * travel in messages of this kind, sent before their DEPLOY; its decoder leaves -1 at their places and n_before says
- * how many, and the receiver puts them in with ctl_deploy_take_doorbells.
+ * DOORBELLS: a frame has room for MSG_FDS_MAX descriptors.  The doorbells of slots from
+ * ctl_deploy_n_inline on travel in messages of this kind, sent before their DEPLOY; its decoder
+ * leaves -1 at their places and n_before says how many, and the receiver puts them in with
+ * ctl_deploy_take_doorbells.
  */
 struct ctl_doorbells {
 	struct id128 job_id;
@@ -119,13 +128,14 @@ struct ctl_task_state {
 	uint64_t attempt;
 	uint32_t vertex, subtask;
 	enum task_state state;
-	int64_t wall_ms; /* when it entered the state */
+	int64_t wall_ms;  /* when it entered the state */
 	struct err cause; /* FAILED only */
 };
 void ctl_encode_task_state(struct msg_writer *w, const struct ctl_task_state *m);
 int ctl_decode_task_state(struct msg_reader *r, struct ctl_task_state *m, struct err *e);
 
-/* METRIC_NAMES: user metrics of one task; names[i] is counted at METRIC_USER_FIRST + first + i of its block. */
+/* METRIC_NAMES: user metrics of one task; names[i] is counted at METRIC_USER_FIRST + first + i of its
+ * block. */
 struct ctl_metric_names {
 	struct id128 job_id;
 	uint64_t attempt;
@@ -138,19 +148,21 @@ void ctl_encode_metric_names(struct msg_writer *w, const struct ctl_metric_names
 int ctl_decode_metric_names(struct msg_reader *r, struct ctl_metric_names *m, struct err *e);
 void ctl_metric_names_fini(struct ctl_metric_names *m);
 
-/* A deploy that could not even make its tasks (plan, exchange, artifact): vertex and subtask are UINT32_MAX in
+/* A deploy that could not even make its tasks (plan, exchange, artifact): vertex and subtask are
+ * UINT32_MAX in
  * a TASK_STATE of FAILED; the whole attempt fails with its cause. */
 
-/* What a forked TaskManager has from its parent; taskmanager_main moves the descriptors to fixed numbers (adopt.h). */
+/* What a forked TaskManager has from its parent; taskmanager_main moves the descriptors to fixed
+ * numbers (adopt.h). */
 struct inheritance {
 	uint32_t place, generation, n_slots;
-	int control_fd;  /* SOCK_SEQPACKET, this end */
+	int control_fd; /* SOCK_SEQPACKET, this end */
 	int metrics_fd;
-	int log_fd;      /* taskmanager-N.log, O_APPEND */
-	int out_fd;      /* taskmanager-N.out, becomes 1 and 2 */
-	int stderr_fd;   /* the supervisor's stderr, for log lines; -1: none */
+	int log_fd;                  /* taskmanager-N.log, O_APPEND */
+	int out_fd;                  /* taskmanager-N.out, becomes 1 and 2 */
+	int stderr_fd;               /* the supervisor's stderr, for log lines; -1: none */
 	int eventfds[CTL_MAX_SLOTS]; /* one a slot */
-	int log_level;   /* enum log_level */
+	int log_level;               /* enum log_level */
 	uint32_t parent_pid;
 };
 

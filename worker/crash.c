@@ -14,7 +14,11 @@ static const struct {
 	int signo;
 	const char *name;
 } signals[] = {
-	{ SIGSEGV, "SIGSEGV" }, { SIGBUS, "SIGBUS" }, { SIGABRT, "SIGABRT" }, { SIGFPE, "SIGFPE" }, { SIGILL, "SIGILL" },
+	{ SIGSEGV, "SIGSEGV" },
+	{ SIGBUS, "SIGBUS" },
+	{ SIGABRT, "SIGABRT" },
+	{ SIGFPE, "SIGFPE" },
+	{ SIGILL, "SIGILL" },
 };
 
 static struct metrics_region *region;
@@ -81,7 +85,8 @@ static void on_crash(int signo, siginfo_t *info, void *context)
 	while (signals[i].signo != signo)
 		i++;
 	leave_words(i, info);
-	/* SA_RESETHAND: the default action is back. A fault happens again when we return; what was sent does not. */
+	/* SA_RESETHAND: the default action is back. A fault happens again when we return; what was sent
+	 * does not. */
 	if (info->si_code <= 0)
 		raise(signo);
 }

@@ -97,13 +97,18 @@ static void on_task_state(void *arg, const struct ctl_task_state *st)
 	post(arg, l);
 }
 
-static void on_metric_name(void *arg, const struct id128 *job_id, uint64_t attempt, uint32_t vertex, uint32_t subtask,
-    uint32_t index, const char *name)
+static void on_metric_name(void *arg, const struct id128 *job_id, uint64_t attempt, uint32_t vertex,
+    uint32_t subtask, uint32_t index, const char *name)
 {
 	struct letter *l = letter_new(MSG_METRIC_NAMES);
 	char *copy = xstrdup(name);
-	struct ctl_metric_names m = { .job_id = *job_id, .attempt = attempt, .vertex = vertex, .subtask = subtask,
-		.first = index, .n = 1, .names = &copy };
+	struct ctl_metric_names m = { .job_id = *job_id,
+		.attempt = attempt,
+		.vertex = vertex,
+		.subtask = subtask,
+		.first = index,
+		.n = 1,
+		.names = &copy };
 
 	ctl_encode_metric_names(&l->body, &m);
 	free(copy);
@@ -128,7 +133,8 @@ static struct deployed *find(struct taskmanager *tm, const struct ctl_attempt *w
 	struct deployed *d;
 
 	LIST_FOREACH(d, &tm->attempts, link)
-		if (attempt_number(d->attempt) == which->attempt && id_equal(attempt_job_id(d->attempt), &which->job_id))
+		if (attempt_number(d->attempt) == which->attempt &&
+		    id_equal(attempt_job_id(d->attempt), &which->job_id))
 			return d;
 	return NULL;
 }
@@ -333,16 +339,18 @@ static void on_closed(void *arg, const struct err *why)
 
 static void say_hello(struct taskmanager *tm)
 {
-	struct ctl_hello hello = { .place = tm->in.place, .generation = tm->in.generation, .pid = (uint32_t)getpid(),
+	struct ctl_hello hello = { .place = tm->in.place,
+		.generation = tm->in.generation,
+		.pid = (uint32_t)getpid(),
 		.n_slots = tm->in.n_slots };
 	char digits[7];
 	struct msg_writer w;
 
 	id_random_hex(digits, 6);
 	snprintf(hello.tm_id, sizeof(hello.tm_id), "127.0.0.1:%" PRIu32 "-%s", hello.pid, digits);
-	log_info("tm.started", KV_STR("version", WEIR_VERSION), KV_STR("tm", tm->proc), KV_STR("tm_id", hello.tm_id),
-	    KV_UINT("generation", tm->in.generation), KV_UINT("slots", tm->in.n_slots),
-	    KV_MSG("TaskManager %s is up", tm->proc));
+	log_info("tm.started", KV_STR("version", WEIR_VERSION), KV_STR("tm", tm->proc),
+	    KV_STR("tm_id", hello.tm_id), KV_UINT("generation", tm->in.generation),
+	    KV_UINT("slots", tm->in.n_slots), KV_MSG("TaskManager %s is up", tm->proc));
 	msg_writer_init(&w);
 	ctl_encode_hello(&w, &hello);
 	channel_send(tm->channel, MSG_HELLO, &w);
@@ -354,8 +362,12 @@ static void adopt_inheritance(struct taskmanager *tm)
 	struct inheritance *in = &tm->in;
 	int *keep[4 + CTL_MAX_SLOTS] = { &in->control_fd, &in->metrics_fd, &in->log_fd, &in->stderr_fd };
 	char title[32];
-	struct adoption a = { .title = title, .comm = tm->proc, .parent_pid = (pid_t)in->parent_pid,
-		.output_fd = in->out_fd, .keep = keep, .n_keep = 4 + in->n_slots };
+	struct adoption a = { .title = title,
+		.comm = tm->proc,
+		.parent_pid = (pid_t)in->parent_pid,
+		.output_fd = in->out_fd,
+		.keep = keep,
+		.n_keep = 4 + in->n_slots };
 
 	ASSERT(in->n_slots > 0 && in->n_slots <= CTL_MAX_SLOTS);
 	snprintf(tm->proc, sizeof(tm->proc), "tm-%" PRIu32, in->place);

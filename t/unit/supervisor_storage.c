@@ -46,7 +46,8 @@ static void done(void *arg, const struct storage_answer *a)
 	got.n_entries = a->n_entries;
 	got.names[0] = '\0';
 	for (uint32_t i = 0; i < a->n_entries; i++)
-		snprintf(got.names + strlen(got.names), sizeof(got.names) - strlen(got.names), "%s ", a->entries[i].name);
+		snprintf(got.names + strlen(got.names), sizeof(got.names) - strlen(got.names), "%s ",
+		    a->entries[i].name);
 	got.order[got.n++ % 4096] = (uintptr_t)arg;
 }
 
@@ -71,8 +72,12 @@ static void run_storage(const struct child_birth *b)
 {
 	int control_fd = b->control_fd;
 	int *const keep[] = { &control_fd };
-	struct adoption a = { .title = "storage", .comm = "storage", .parent_pid = b->parent_pid, .output_fd = b->stderr_fd,
-		.keep = keep, .n_keep = 1 };
+	struct adoption a = { .title = "storage",
+		.comm = "storage",
+		.parent_pid = b->parent_pid,
+		.output_fd = b->stderr_fd,
+		.keep = keep,
+		.n_keep = 1 };
 
 	adopt(&a);
 	storage_main(control_fd);
@@ -157,7 +162,8 @@ static unsigned count_files(const char *path)
 static void test_put(void)
 {
 	static const char abc[] = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-	char *uploads = xasprintf("%s/a/b", dir), *path = xasprintf("%s/a/b/x_ClickCountJob.so", dir), *artifact;
+	char *uploads = xasprintf("%s/a/b", dir), *path = xasprintf("%s/a/b/x_ClickCountJob.so", dir),
+	     *artifact;
 	int fd = file_memfd("upload", "abc", 3, NULL);
 	struct stat before, after;
 
@@ -247,7 +253,8 @@ static void test_refusals(void)
 
 	for (unsigned i = 0; i < ARRAY_LEN(bad_keys); i++) {
 		storage_delete_record(st, bad_keys[i], done, NULL);
-		ok(!wait_answer() && got.err.code == ERR_INVALID, "key \"%s\" is refused: %s", bad_keys[i], got.err.msg);
+		ok(!wait_answer() && got.err.code == ERR_INVALID, "key \"%s\" is refused: %s", bad_keys[i],
+		    got.err.msg);
 	}
 	storage_list_records(st, done, NULL);
 	ok(wait_answer() && got.n_entries > 0, "the job store is still there");
@@ -303,7 +310,8 @@ static void test_death(void)
 	pid_t pid = storage_pid();
 
 	foreign = xasprintf("%s/jobs/.weir-1-0123456789ab.tmp", dir);
-	ok(file_write_atomic(tmp, "half", 4, 0600, NULL) == 0 && file_write_atomic(foreign, "half", 4, 0600, NULL) == 0,
+	ok(file_write_atomic(tmp, "half", 4, 0600, NULL) == 0 &&
+		file_write_atomic(foreign, "half", 4, 0600, NULL) == 0,
 	    "leftovers of a dead process and of another supervisor");
 	kill(pid, SIGSTOP);
 	first = got.n;
@@ -356,7 +364,8 @@ static void test_death(void)
 static void test_messages(void)
 {
 	struct storage_entry entries[2];
-	struct storage_answer in = { .size_bytes = 3, .data = "abc", .n_entries = 2, .entries = entries }, out;
+	struct storage_answer in = { .size_bytes = 3, .data = "abc", .n_entries = 2, .entries = entries },
+			      out;
 	char n0[] = "a", n1[] = "b";
 	struct msg_writer w;
 	unsigned accepted = 0;
@@ -390,8 +399,9 @@ static void test_messages(void)
 int main(int argc, char **argv)
 {
 	struct loop_callbacks callbacks = { .on_child = on_child };
-	struct children_config cfg = { .programs = { .storage = run_storage }, .stderr_fd = STDERR_FILENO,
-		.on_reaped = on_reaped };
+	struct children_config cfg = {
+		.programs = { .storage = run_storage }, .stderr_fd = STDERR_FILENO, .on_reaped = on_reaped
+	};
 	struct err e;
 	int fds;
 

@@ -84,8 +84,11 @@ static void on_stopped(void *arg, struct tm_link *l)
 
 static void say_hello(const struct inheritance *in, uint32_t place)
 {
-	struct ctl_hello hello = { .place = place, .generation = in->generation, .pid = (uint32_t)getpid(),
-		.n_slots = in->n_slots, .tm_id = "127.0.0.1:1-abcdef" };
+	struct ctl_hello hello = { .place = place,
+		.generation = in->generation,
+		.pid = (uint32_t)getpid(),
+		.n_slots = in->n_slots,
+		.tm_id = "127.0.0.1:1-abcdef" };
 	struct msg_writer w;
 
 	msg_writer_init(&w);
@@ -136,8 +139,12 @@ static void run_taskmanager(const struct inheritance *in)
 {
 	struct inheritance mine = *in;
 	int *keep[] = { &mine.control_fd };
-	struct adoption a = { .title = "taskmanager tm-2", .comm = "tm-2", .parent_pid = (pid_t)in->parent_pid,
-		.output_fd = -1, .keep = keep, .n_keep = 1 };
+	struct adoption a = { .title = "taskmanager tm-2",
+		.comm = "tm-2",
+		.parent_pid = (pid_t)in->parent_pid,
+		.output_fd = -1,
+		.keep = keep,
+		.n_keep = 1 };
 	struct event_base *base;
 
 	if (behaviour == REAL)
@@ -210,8 +217,12 @@ static void set_conf(const char *more)
 
 static void start(void)
 {
-	struct tm_link_config cfg = { .children = children, .base = loop_base(loop), .clock = &clock_system, .conf = conf,
-		.place = 2, .first_generation = 1,
+	struct tm_link_config cfg = { .children = children,
+		.base = loop_base(loop),
+		.clock = &clock_system,
+		.conf = conf,
+		.place = 2,
+		.first_generation = 1,
 		.events = { on_registered, on_task_state, on_dropped, on_names, on_died, on_stopped } };
 
 	memset(&seen, 0, sizeof(seen));
@@ -238,10 +249,12 @@ static void test_hello(void)
 	ok(tm_link_pid(tm) > 0 && !tm_link_registered(tm), "a process is forked at once, not yet registered");
 	ok(wait_for(&seen.n_hello, 1), "HELLO arrives");
 	ok(seen.hello.place == 2 && seen.hello.generation == 1 && seen.hello.n_slots == 2 &&
-	    seen.hello.pid == (uint32_t)tm_link_pid(tm), "with place, generation, slots and pid");
+		seen.hello.pid == (uint32_t)tm_link_pid(tm),
+	    "with place, generation, slots and pid");
 	snprintf(want, sizeof(want), "127.0.0.1:%d-", (int)tm_link_pid(tm));
 	like(tm_link_id(tm), want, "and the TaskManager id %s", tm_link_id(tm));
-	ok(tm_link_registered(tm) && tm_link_n_slots(tm) == 2 && tm_link_last_heard_ms(tm) > 0, "it is registered");
+	ok(tm_link_registered(tm) && tm_link_n_slots(tm) == 2 && tm_link_last_heard_ms(tm) > 0,
+	    "it is registered");
 	ok(tm_link_eventfd(tm, 1) >= 0 && tm_link_eventfd(tm, 2) == -1, "with a doorbell a slot");
 	ok(tm_link_metrics(tm) != NULL, "and metrics");
 	snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)tm_link_pid(tm));
@@ -269,7 +282,8 @@ static bool reopened(void *arg)
 	bool there;
 
 	(void)arg;
-	there = file_read(log_path_new, 1 << 20, &text, &len, NULL) == 0 && strstr(text, "event=log.reopened") != NULL;
+	there = file_read(log_path_new, 1 << 20, &text, &len, NULL) == 0 &&
+	    strstr(text, "event=log.reopened") != NULL;
 	free(text);
 	return there;
 }
@@ -292,7 +306,8 @@ static void test_drop_unknown(void)
 
 	id_random(&a.job_id);
 	tm_link_drop(tm, &a);
-	ok(wait_for(&seen.n_dropped, 1) && seen.dropped.attempt == 12 && id_equal(&seen.dropped.job_id, &a.job_id),
+	ok(wait_for(&seen.n_dropped, 1) && seen.dropped.attempt == 12 &&
+		id_equal(&seen.dropped.job_id, &a.job_id),
 	    "an attempt that was never here is dropped at once");
 }
 
@@ -303,8 +318,17 @@ static void test_deploy_fails(void)
 	int fd = file_memfd("plan", "{}", 2, NULL), eventfds[300];
 	struct ctl_deploy_slot own = { .slot = 0, .local_slot = 1 };
 	struct ctl_deploy_task task = { .vertex = 0, .subtask = 0 };
-	struct ctl_deploy d = { .attempt = 1, .job_name = name, .artifact = artifact, .plan_fd = fd, .exchange_fd = fd,
-		.n_slots = 300, .eventfds = eventfds, .n_own = 1, .own = &own, .n_tasks = 1, .tasks = &task };
+	struct ctl_deploy d = { .attempt = 1,
+		.job_name = name,
+		.artifact = artifact,
+		.plan_fd = fd,
+		.exchange_fd = fd,
+		.n_slots = 300,
+		.eventfds = eventfds,
+		.n_own = 1,
+		.own = &own,
+		.n_tasks = 1,
+		.tasks = &task };
 	struct ctl_attempt a = { .attempt = 1 };
 	struct err e;
 
@@ -314,7 +338,8 @@ static void test_deploy_fails(void)
 		eventfds[i] = i == 0 ? -1 : fd;
 	ok(tm_link_deploy(tm, &d, &e) == 0, "a deploy is sent");
 	ok(wait_for(&seen.n_failed, 1), "its failure comes back");
-	ok(seen.state.vertex == UINT32_MAX && seen.state.cause.code != ERR_NONE, "with its cause: %s", seen.state.cause.msg);
+	ok(seen.state.vertex == UINT32_MAX && seen.state.cause.code != ERR_NONE, "with its cause: %s",
+	    seen.state.cause.msg);
 	tm_link_drop(tm, &a);
 	ok(wait_for(&seen.n_dropped, 2) && seen.dropped.attempt == 1, "it is dropped");
 	run_for(500);
@@ -330,12 +355,14 @@ static void test_kill(void)
 	ok(wait_for(&seen.n_died, 1), "kill -9 is noticed");
 	ok(seen.death.signo == SIGKILL && seen.death.pid == pid && seen.death.generation == 1, "who and how");
 	ok(tm_link_pid(tm) > 0 && tm_link_pid(tm) != pid, "its replacement is forked at once");
-	ok(wait_for(&seen.n_hello, 2) && seen.hello.generation == 2, "and says HELLO with the next generation");
+	ok(wait_for(&seen.n_hello, 2) && seen.hello.generation == 2,
+	    "and says HELLO with the next generation");
 	wait_for(&seen.n_hello, 2);
 	kill(tm_link_pid(tm), SIGKILL);
 	wait_for(&seen.n_died, 2);
 	ok(tm_link_pid(tm) == 0, "the second in a row waits");
-	ok(tm_link_deploy(tm, &(struct ctl_deploy){ .n_slots = 0 }, NULL) < 0, "meanwhile nothing can be deployed");
+	ok(tm_link_deploy(tm, &(struct ctl_deploy){ .n_slots = 0 }, NULL) < 0,
+	    "meanwhile nothing can be deployed");
 	tm_link_drop(tm, &seen.dropped);
 	ok(wait_for(&seen.n_hello, 3), "then there is one again");
 	ok((seen.hello_ns - seen.died_ns) / NS_PER_MS >= 90, "after 100 ms: %" PRId64,
@@ -383,7 +410,8 @@ static void test_hung_slot(void)
 {
 	behaviour = HUNG_SLOT;
 	start();
-	ok(wait_for(&seen.n_hello, 1) && wait_for(&seen.n_died, 1), "a worker whose slot no longer turns is killed");
+	ok(wait_for(&seen.n_hello, 1) && wait_for(&seen.n_died, 1),
+	    "a worker whose slot no longer turns is killed");
 	like(seen.death.reason, "slot 1 hung in user code for ", "for that: %s", seen.death.reason);
 	behaviour = REAL;
 	stop();
@@ -427,7 +455,8 @@ static void test_shutdown(void)
 	start();
 	wait_for(&seen.n_hello, 1);
 	stop();
-	ok(seen.n_died == 1 && seen.death.expected, "an asked worker ends with status 0: %s", seen.death.sentence);
+	ok(seen.n_died == 1 && seen.death.expected, "an asked worker ends with status 0: %s",
+	    seen.death.sentence);
 
 	start();
 	wait_for(&seen.n_hello, 1);
@@ -485,10 +514,10 @@ static void test_many(void)
 	is_int(proc_count_fds(), fds, "and no descriptor");
 	qsort(hello_us, N, sizeof(hello_us[0]), by_value);
 	qsort(notice_us, N, sizeof(notice_us[0]), by_value);
-	diag("fork to HELLO: min %" PRId64 " p50 %" PRId64 " p99 %" PRId64 " us", hello_us[0], hello_us[N / 2],
-	    hello_us[N * 99 / 100]);
-	diag("kill -9 to died: min %" PRId64 " p50 %" PRId64 " p99 %" PRId64 " us", notice_us[0], notice_us[N / 2],
-	    notice_us[N * 99 / 100]);
+	diag("fork to HELLO: min %" PRId64 " p50 %" PRId64 " p99 %" PRId64 " us", hello_us[0],
+	    hello_us[N / 2], hello_us[N * 99 / 100]);
+	diag("kill -9 to died: min %" PRId64 " p50 %" PRId64 " p99 %" PRId64 " us", notice_us[0],
+	    notice_us[N / 2], notice_us[N * 99 / 100]);
 }
 
 int main(int argc, char **argv)

@@ -1,4 +1,5 @@
-/* Control messages: what goes in comes out; cut, damaged and random bodies are refused and leave nothing open. */
+/* Control messages: what goes in comes out; cut, damaged and random bodies are refused and leave
+ * nothing open. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -163,7 +164,9 @@ static void check_damage(const struct msg_writer *w, decode_fn *decode, const ch
 
 static void test_hello(void)
 {
-	struct ctl_hello in = { .place = 2, .generation = 7, .pid = 411, .n_slots = 3, .tm_id = "127.0.0.1:411-0a1b2c" };
+	struct ctl_hello in = {
+		.place = 2, .generation = 7, .pid = 411, .n_slots = 3, .tm_id = "127.0.0.1:411-0a1b2c"
+	};
 	struct ctl_hello out;
 	struct msg_writer w;
 	struct arrived a;
@@ -232,11 +235,14 @@ static void test_heartbeat(void)
 /* A deploy whose slot 1 is the worker's own; every other slot has a doorbell. */
 static void make_deploy(struct ctl_deploy *d, uint32_t n_slots, int fd)
 {
-	static char name[] = "Click Event Count", artifact[] = "/state/artifacts/ab.so", a0[] = "--topic", a1[] = "";
+	static char name[] = "Click Event Count", artifact[] = "/state/artifacts/ab.so", a0[] = "--topic",
+		    a1[] = "";
 	static char *argv[] = { a0, a1, NULL };
 	static struct ctl_deploy_slot own[1] = { { .slot = 1, .local_slot = 3 } };
-	static struct ctl_deploy_task tasks[2] = { { .vertex = 0, .subtask = 1, .attempt = 4, .metrics_block = 17 },
-		{ .vertex = 1, .subtask = 1, .attempt = 4, .metrics_block = METRICS_TASK_BLOCKS - 1 } };
+	static struct ctl_deploy_task tasks[2] = {
+		{ .vertex = 0, .subtask = 1, .attempt = 4, .metrics_block = 17 },
+		{ .vertex = 1, .subtask = 1, .attempt = 4, .metrics_block = METRICS_TASK_BLOCKS - 1 }
+	};
 
 	memset(d, 0, sizeof(*d));
 	memset(d->job_id.b, 0xab, sizeof(d->job_id.b));
@@ -279,19 +285,24 @@ static void test_deploy(int fd)
 		return;
 	leave(&a);
 	ok(id_equal(&out.job_id, &in.job_id) && out.attempt == 9 && out.default_parallelism == 5 &&
-	    out.force_parallelism && out.record_max_size == 1U << 24 && out.buffer_timeout_ms == 100 &&
-	    out.auto_watermark_interval_ms == -200, "its plain values");
+		out.force_parallelism && out.record_max_size == 1U << 24 && out.buffer_timeout_ms == 100 &&
+		out.auto_watermark_interval_ms == -200,
+	    "its plain values");
 	is_str(out.job_name, "Click Event Count", "its name");
 	is_str(out.artifact, "/state/artifacts/ab.so", "its artifact");
-	ok(out.argc == 2 && strcmp(out.argv[0], "--topic") == 0 && out.argv[1][0] == '\0' && out.argv[2] == NULL,
+	ok(out.argc == 2 && strcmp(out.argv[0], "--topic") == 0 && out.argv[1][0] == '\0' &&
+		out.argv[2] == NULL,
 	    "its arguments, an empty one included, NULL behind");
 	ok(out.n_slots == 4 && out.eventfds[0] >= 0 && out.eventfds[1] == -1 && out.eventfds[3] >= 0 &&
-	    out.n_before == 0, "its doorbells");
-	ok(out.plan_fd >= 0 && out.exchange_fd >= 0 && out.plan_fd != fd, "plan and exchange are descriptors of its own");
+		out.n_before == 0,
+	    "its doorbells");
+	ok(out.plan_fd >= 0 && out.exchange_fd >= 0 && out.plan_fd != fd,
+	    "plan and exchange are descriptors of its own");
 	ok(out.n_own == 1 && out.own[0].slot == 1 && out.own[0].local_slot == 3, "its slots here");
 	ok(out.n_tasks == 2 && out.tasks[1].vertex == 1 && out.tasks[1].attempt == 4 &&
-	    out.tasks[1].metrics_block == METRICS_TASK_BLOCKS - 1 &&
-	    memcmp(&out.tasks[1].execution, &in.tasks[1].execution, 16) == 0, "its tasks");
+		out.tasks[1].metrics_block == METRICS_TASK_BLOCKS - 1 &&
+		memcmp(&out.tasks[1].execution, &in.tasks[1].execution, 16) == 0,
+	    "its tasks");
 	ctl_deploy_fini(&out);
 	is_int(count_fds(), fds, "freeing closes every descriptor");
 	check_damage(&w, decode_deploy, "DEPLOY");
@@ -302,9 +313,9 @@ static void test_deploy(int fd)
 /* Values that a body can carry and no supervisor would send. */
 static void test_deploy_nonsense(int fd)
 {
-	static const char *const what[] = { "a task on a slot of another worker", "a metrics block out of range",
-		"a slot index out of range", "a local slot out of range", "an own slot with a doorbell from elsewhere",
-		"one local slot twice", "one slot twice" };
+	static const char *const what[] = { "a task on a slot of another worker",
+		"a metrics block out of range", "a slot index out of range", "a local slot out of range",
+		"an own slot with a doorbell from elsewhere", "one local slot twice", "one slot twice" };
 
 	for (unsigned i = 0; i < ARRAY_LEN(what); i++) {
 		struct ctl_deploy_slot own[2] = { { 1, 3 }, { 1, 3 } };
@@ -358,12 +369,14 @@ static void test_doorbells(int fd)
 	struct err e;
 
 	make_deploy(&in, N, fd);
-	is_int(ctl_deploy_n_inline(&in), 199, "198 doorbells and a slot of its own go with the DEPLOY itself");
+	is_int(ctl_deploy_n_inline(&in), 199,
+	    "198 doorbells and a slot of its own go with the DEPLOY itself");
 	msg_writer_init(&w);
 	for (uint32_t i = ctl_deploy_n_inline(&in); i < N; n_messages++) {
 		i = ctl_encode_doorbells(&w, &in, i);
 		arrive(&a, &w, w.len);
-		ok(ctl_decode_doorbells(&a.r, &bells[n_messages], &e) == 0, "DOORBELLS %u is understood", n_messages);
+		ok(ctl_decode_doorbells(&a.r, &bells[n_messages], &e) == 0, "DOORBELLS %u is understood",
+		    n_messages);
 		leave(&a);
 		if (n_messages == 0)
 			check_damage(&w, decode_doorbells, "DOORBELLS");
@@ -397,8 +410,12 @@ static void test_doorbells(int fd)
 static void test_small(void)
 {
 	struct ctl_attempt at = { .attempt = UINT64_MAX }, at_out;
-	struct ctl_task_state st = { .attempt = 3, .vertex = UINT32_MAX, .subtask = UINT32_MAX, .state = TASK_FAILED,
-		.wall_ms = -1 }, st_out;
+	struct ctl_task_state st = { .attempt = 3,
+		.vertex = UINT32_MAX,
+		.subtask = UINT32_MAX,
+		.state = TASK_FAILED,
+		.wall_ms = -1 },
+			      st_out;
 	struct msg_writer w;
 	struct arrived a;
 	struct err e;
@@ -409,7 +426,8 @@ static void test_small(void)
 	ctl_encode_attempt(&w, &at);
 	arrive(&a, &w, w.len);
 	ok(ctl_decode_attempt(&a.r, &at_out, &e) == 0 && id_equal(&at.job_id, &at_out.job_id) &&
-	    at_out.attempt == UINT64_MAX, "DROP");
+		at_out.attempt == UINT64_MAX,
+	    "DROP");
 	leave(&a);
 	check_damage(&w, decode_attempt, "DROP");
 	msg_writer_fini(&w);
@@ -417,8 +435,9 @@ static void test_small(void)
 	err_set(&st.cause, ERR_USER, "map: division by zero at record 17");
 	ctl_encode_task_state(&w, &st);
 	arrive(&a, &w, w.len);
-	ok(ctl_decode_task_state(&a.r, &st_out, &e) == 0 && st_out.state == TASK_FAILED && st_out.wall_ms == -1 &&
-	    st_out.vertex == UINT32_MAX && st_out.cause.code == ERR_USER, "TASK_STATE of a failed deploy");
+	ok(ctl_decode_task_state(&a.r, &st_out, &e) == 0 && st_out.state == TASK_FAILED &&
+		st_out.wall_ms == -1 && st_out.vertex == UINT32_MAX && st_out.cause.code == ERR_USER,
+	    "TASK_STATE of a failed deploy");
 	is_str(st_out.cause.msg, st.cause.msg, "with its cause");
 	leave(&a);
 	check_damage(&w, decode_task_state, "TASK_STATE");
@@ -428,7 +447,8 @@ static void test_small(void)
 	ctl_encode_task_state(&w, &st);
 	arrive(&a, &w, w.len);
 	ok(ctl_decode_task_state(&a.r, &st_out, &e) == 0 && st_out.state == TASK_RUNNING &&
-	    st_out.cause.code == ERR_NONE && st_out.cause.msg[0] == '\0', "only FAILED has a cause");
+		st_out.cause.code == ERR_NONE && st_out.cause.msg[0] == '\0',
+	    "only FAILED has a cause");
 	leave(&a);
 	msg_writer_fini(&w);
 
@@ -446,7 +466,13 @@ static void test_metric_names(void)
 {
 	char n0[] = "requests", n1[] = "r\xc3\xa9sum\xc3\xa9s";
 	char *names[] = { n0, n1 };
-	struct ctl_metric_names in = { .attempt = 2, .vertex = 1, .subtask = 5, .first = 3, .n = 2, .names = names }, out;
+	struct ctl_metric_names in = { .attempt = 2,
+		.vertex = 1,
+		.subtask = 5,
+		.first = 3,
+		.n = 2,
+		.names = names },
+				out;
 	struct msg_writer w;
 	struct arrived a;
 	struct err e;
