@@ -63,15 +63,18 @@ static void on_died(void *arg, struct child *c, const struct child_death *d)
 	channel_drain(b->channel);
 	channel_destroy(b->channel);
 	if (d->signo != 0)
-		err_set(&e, ERR_USER, "the job's main crashed: its process was killed by %s", loop_signal_name(d->signo));
+		err_set(&e, ERR_USER, "the job's main crashed: its process was killed by %s",
+		    loop_signal_name(d->signo));
 	else
-		err_set(&e, ERR_USER, "the job's main ended its process with status %d instead of returning", d->exit_status);
+		err_set(&e, ERR_USER, "the job's main ended its process with status %d instead of returning",
+		    d->exit_status);
 	answer(b, NULL, &e);
 	free(b);
 }
 
-struct builder_run *builder_run_start(struct children *children, struct event_base *base, const char *artifact,
-    uint32_t argc, const char *const *argv, builder_run_done_fn *done, void *arg, struct err *e)
+struct builder_run *builder_run_start(struct children *children, struct event_base *base,
+    const char *artifact, uint32_t argc, const char *const *argv, builder_run_done_fn *done, void *arg,
+    struct err *e)
 {
 	static uint32_t n_runs;
 	struct builder_run *b = xcalloc(1, sizeof(*b));
@@ -83,7 +86,8 @@ struct builder_run *builder_run_start(struct children *children, struct event_ba
 	}
 	b->done = done;
 	b->arg = arg;
-	b->channel = channel_create(base, child_take_control_fd(b->child), LOOP_PRIORITY_CONTROL, on_message, on_closed, b);
+	b->channel = channel_create(base, child_take_control_fd(b->child), LOOP_PRIORITY_CONTROL, on_message,
+	    on_closed, b);
 	return b;
 }
 

@@ -18,8 +18,9 @@ struct builder_run;
 typedef void builder_run_done_fn(void *arg, struct build_result *res, const struct err *why);
 
 /* artifact and argv are borrowed until return. NULL: could not be forked. */
-struct builder_run *builder_run_start(struct children *children, struct event_base *base, const char *artifact,
-    uint32_t argc, const char *const *argv, builder_run_done_fn *done, void *arg, struct err *e);
+struct builder_run *builder_run_start(struct children *children, struct event_base *base,
+    const char *artifact, uint32_t argc, const char *const *argv, builder_run_done_fn *done, void *arg,
+    struct err *e);
 /* SIGKILL; done is not called any more. */
 void builder_run_kill(struct builder_run *b, const char *reason);
 

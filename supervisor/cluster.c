@@ -38,7 +38,7 @@ struct cluster {
 	struct jar_store *jars;
 	struct dispatcher *dispatcher;
 	struct gateway *gateway;
-	struct tm_link **links; /* of place 1 first */
+	struct tm_link **links;          /* of place 1 first */
 	struct metrics_region **regions; /* of the registered process there; NULL: none */
 	uint32_t n_links, n_links_stopped;
 	struct build *builds;
@@ -110,8 +110,9 @@ static void on_registered(void *arg, struct tm_link *l, const struct ctl_hello *
 	struct cluster *c = arg;
 
 	c->regions[tm_link_place(l) - 1] = tm_link_metrics(l);
-	log_info("tm.registered", KV_STR("tm", log_fmt("tm-%" PRIu32, hello->place)), KV_UINT("generation", hello->generation),
-	    KV_UINT("child_pid", hello->pid), KV_STR("tm_id", hello->tm_id), KV_UINT("slots", hello->n_slots),
+	log_info("tm.registered", KV_STR("tm", log_fmt("tm-%" PRIu32, hello->place)),
+	    KV_UINT("generation", hello->generation), KV_UINT("child_pid", hello->pid),
+	    KV_STR("tm_id", hello->tm_id), KV_UINT("slots", hello->n_slots),
 	    KV_MSG("taskmanager registered"));
 	dispatcher_on_hello(c->dispatcher, hello);
 	cluster_poke(c);
@@ -194,8 +195,8 @@ static void on_context(void *arg, const struct child_death *d, struct child_cont
 	snprintf(ctx->job, sizeof(ctx->job), "%s", jm_id_hex(jm));
 	ctx->attempt = jm_attempt(jm);
 	if (jm_phase(jm) == JM_RUNNING)
-		snprintf(ctx->next, sizeof(ctx->next), "job \"%.100s\" restarts as attempt %" PRIu64, jm_program(jm)->name,
-		    jm_attempt(jm) + 1);
+		snprintf(ctx->next, sizeof(ctx->next), "job \"%.100s\" restarts as attempt %" PRIu64,
+		    jm_program(jm)->name, jm_attempt(jm) + 1);
 }
 
 static void on_reaped(void *arg)
@@ -274,6 +275,13 @@ static void op_store(void *arg, uint32_t submission, const char *path)
 	storage_put_artifact(c->storage, path, on_stored, w);
 }
 
+static void op_unstore(void *arg, const char *artifact)
+{
+	struct cluster *c = arg;
+
+	storage_remove(c->storage, artifact, NULL, NULL);
+}
+
 static void unlink_build(struct cluster *c, struct build *b)
 {
 	struct build **p = &c->builds;
@@ -303,7 +311,8 @@ static int op_build(void *arg, uint32_t submission, unsigned which, const char *
 	b->cluster = c;
 	b->submission = submission;
 	b->which = which;
-	b->run = builder_run_start(c->children, c->cfg.base, artifact, argc, (const char *const *)argv, on_built, b, e);
+	b->run = builder_run_start(c->children, c->cfg.base, artifact, argc, (const char *const *)argv,
+	    on_built, b, e);
 	if (b->run == NULL) {
 		free(b);
 		return -1;
@@ -344,6 +353,7 @@ static const struct dispatcher_ops dispatcher_ops = {
 	.kill = op_kill,
 	.task_over = op_task_over,
 	.store = op_store,
+	.unstore = op_unstore,
 	.build = op_build,
 	.build_kill = op_build_kill,
 	.stopped = op_stopped,
@@ -354,8 +364,11 @@ static const struct dispatcher_ops dispatcher_ops = {
 struct cluster *cluster_create(const struct cluster_config *cfg)
 {
 	struct cluster *c = xcalloc(1, sizeof(*c));
-	struct children_config children = { .programs = child_programs_weir, .stderr_fd = cfg->stderr_fd,
-		.context = on_context, .on_reaped = on_reaped, .arg = c };
+	struct children_config children = { .programs = child_programs_weir,
+		.stderr_fd = cfg->stderr_fd,
+		.context = on_context,
+		.on_reaped = on_reaped,
+		.arg = c };
 	char *dir = xasprintf("%s/flink-web-upload", cfg->conf->upload_dir);
 
 	c->cfg = *cfg;
@@ -377,8 +390,13 @@ struct cluster *cluster_create(const struct cluster_config *cfg)
 
 static void add_links(struct cluster *c, uint32_t n)
 {
-	struct tm_link_config cfg = { .children = c->children, .base = c->cfg.base, .clock = c->clock, .conf = c->conf,
-		.first_generation = 1, .events = tm_events, .arg = c };
+	struct tm_link_config cfg = { .children = c->children,
+		.base = c->cfg.base,
+		.clock = c->clock,
+		.conf = c->conf,
+		.first_generation = 1,
+		.events = tm_events,
+		.arg = c };
 
 	if (n <= c->n_links)
 		return;
@@ -393,7 +411,9 @@ static void add_links(struct cluster *c, uint32_t n)
 
 void cluster_start(struct cluster *c)
 {
-	struct storage_config cfg = { .children = c->children, .base = c->cfg.base, .dir = c->conf->storage_dir };
+	struct storage_config cfg = {
+		.children = c->children, .base = c->cfg.base, .dir = c->conf->storage_dir
+	};
 
 	add_links(c, (uint32_t)c->conf->taskmanagers);
 	c->storage = storage_create(&cfg);
@@ -454,9 +474,10 @@ void cluster_set_conf(struct cluster *c, const struct conf *conf)
 static void dump_child(void *arg, const struct child *child)
 {
 	(void)arg;
-	log_info("dump.child", KV_STR("kind", child_kind_name(child_kind(child))), KV_UINT("place", child_place(child)),
-	    KV_UINT("generation", child_generation(child)), KV_INT("child_pid", child_pid(child)),
-	    KV_STR("state", child_state_name(child_state(child))), KV_MSG("a child process"));
+	log_info("dump.child", KV_STR("kind", child_kind_name(child_kind(child))),
+	    KV_UINT("place", child_place(child)), KV_UINT("generation", child_generation(child)),
+	    KV_INT("child_pid", child_pid(child)), KV_STR("state", child_state_name(child_state(child))),
+	    KV_MSG("a child process"));
 }
 
 void cluster_dump(const struct cluster *c)
@@ -465,15 +486,16 @@ void cluster_dump(const struct cluster *c)
 	uint32_t i;
 
 	log_info("dump.begin", KV_UINT("jobs", dispatcher_n_jobs(c->dispatcher)),
-	    KV_UINT("submissions", dispatcher_n_submissions(c->dispatcher)), KV_UINT("slots", rm_slots_total(rm)),
-	    KV_UINT("free", rm_slots_free(rm)), KV_UINT("storage_requests", storage_n_pending(c->storage)),
-	    KV_MSG("state of the JobManager"));
+	    KV_UINT("submissions", dispatcher_n_submissions(c->dispatcher)),
+	    KV_UINT("slots", rm_slots_total(rm)), KV_UINT("free", rm_slots_free(rm)),
+	    KV_UINT("storage_requests", storage_n_pending(c->storage)), KV_MSG("state of the JobManager"));
 	children_each(c->children, dump_child, NULL);
 	for (i = 1; i <= rm_n_places(rm); i++) {
 		const struct tm_info *tm = rm_place(rm, i);
 
-		log_info("dump.taskmanager", KV_STR("tm", log_fmt("tm-%" PRIu32, i)), KV_UINT("generation", tm->generation),
-		    KV_STR("state", tm_state_name(tm->state)), KV_STR("tm_id", tm->id), KV_UINT("slots", tm->n_slots),
+		log_info("dump.taskmanager", KV_STR("tm", log_fmt("tm-%" PRIu32, i)),
+		    KV_UINT("generation", tm->generation), KV_STR("state", tm_state_name(tm->state)),
+		    KV_STR("tm_id", tm->id), KV_UINT("slots", tm->n_slots),
 		    KV_UINT("free", tm_slots_free(tm)), KV_MSG("a place"));
 	}
 	for (i = 0; i < dispatcher_n_jobs(c->dispatcher); i++) {
@@ -481,10 +503,11 @@ void cluster_dump(const struct cluster *c)
 		int64_t due = jm_deadline_ns(jm);
 
 		log_info("dump.job", KV_JOB(jm_id_hex(jm)), KV_STR("name", jm_program(jm)->name),
-		    KV_STR("state", job_state_name(jm_state(jm))), KV_STR("phase", jm_phase_name(jm_phase(jm))),
-		    KV_UINT("attempt", jm_attempt(jm)), KV_INT("restarts", jm_n_restarts(jm)),
-		    KV_UINT("members", jm_n_members(jm)),
-		    KV_INT("timer_ms", due == INT64_MAX ? -1 : (due - clock_mono_ns(c->clock)) / NS_PER_MS), KV_MSG("a job"));
+		    KV_STR("state", job_state_name(jm_state(jm))),
+		    KV_STR("phase", jm_phase_name(jm_phase(jm))), KV_UINT("attempt", jm_attempt(jm)),
+		    KV_INT("restarts", jm_n_restarts(jm)), KV_UINT("members", jm_n_members(jm)),
+		    KV_INT("timer_ms", due == INT64_MAX ? -1 : (due - clock_mono_ns(c->clock)) / NS_PER_MS),
+		    KV_MSG("a job"));
 	}
 }
 

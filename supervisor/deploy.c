@@ -23,8 +23,11 @@ static int make_exchange(const struct job_master *jm, struct err *e)
 {
 	const struct job_graph *g = jm_program(jm)->graph;
 	struct exchange_ring_spec *rings = xcalloc(g->n_rings == 0 ? 1 : g->n_rings, sizeof(*rings));
-	struct exchange_spec spec = { .job_id = *jm_id(jm), .attempt = jm_attempt(jm), .n_slots = g->n_slots,
-		.n_rings = g->n_rings, .rings = rings };
+	struct exchange_spec spec = { .job_id = *jm_id(jm),
+		.attempt = jm_attempt(jm),
+		.n_slots = g->n_slots,
+		.n_rings = g->n_rings,
+		.rings = rings };
 	uint32_t r, edge;
 	int fd;
 
@@ -37,7 +40,8 @@ static int make_exchange(const struct job_master *jm, struct err *e)
 	return fd;
 }
 
-static struct tm_link *link_at(struct tm_link *const *links, uint32_t n_links, uint32_t place, uint32_t generation)
+static struct tm_link *link_at(struct tm_link *const *links, uint32_t n_links, uint32_t place,
+    uint32_t generation)
 {
 	if (place < 1 || place > n_links || tm_link_generation(links[place - 1]) != generation)
 		return NULL;
@@ -45,8 +49,8 @@ static struct tm_link *link_at(struct tm_link *const *links, uint32_t n_links, u
 }
 
 /* The part of one member. Freed by free_deploy; the descriptors in it are borrowed. */
-static void make_deploy(const struct shared *s, const struct jm_member *m, const int *eventfds, const struct conf *conf,
-    struct ctl_deploy *d)
+static void make_deploy(const struct shared *s, const struct jm_member *m, const int *eventfds,
+    const struct conf *conf, struct ctl_deploy *d)
 {
 	const struct job_program *p = jm_program(s->jm);
 	const struct execution_graph *g = jm_graph(s->jm);
@@ -76,14 +80,18 @@ static void make_deploy(const struct shared *s, const struct jm_member *m, const
 		if (s->slots[i].place != m->place)
 			continue;
 		d->eventfds[i] = -1; /* it has its own */
-		d->own[d->n_own++] = (struct ctl_deploy_slot){ .slot = i, .local_slot = s->slots[i].local_slot };
+		d->own[d->n_own++] =
+		    (struct ctl_deploy_slot){ .slot = i, .local_slot = s->slots[i].local_slot };
 	}
 	for (i = 0; i < g->n_tasks; i++) {
 		const struct job_task *t = &g->tasks[i];
 
 		if (t->place == m->place)
-			d->tasks[d->n_tasks++] = (struct ctl_deploy_task){ .vertex = t->vertex, .subtask = t->subtask,
-				.attempt = t->attempt, .execution = t->execution, .metrics_block = t->metrics_block };
+			d->tasks[d->n_tasks++] = (struct ctl_deploy_task){ .vertex = t->vertex,
+				.subtask = t->subtask,
+				.attempt = t->attempt,
+				.execution = t->execution,
+				.metrics_block = t->metrics_block };
 	}
 }
 
@@ -105,8 +113,8 @@ static int buffer_timeout(const struct job_program *p, const struct conf *conf, 
 	return err_prefix(e, "the job's setting execution.buffer-timeout");
 }
 
-int deploy_attempt(const struct job_master *jm, struct tm_link *const *links, uint32_t n_links, const struct conf *conf,
-    struct err *e)
+int deploy_attempt(const struct job_master *jm, struct tm_link *const *links, uint32_t n_links,
+    const struct conf *conf, struct err *e)
 {
 	const struct job_program *p = jm_program(jm);
 	struct shared s = { .jm = jm, .exchange_fd = -1, .plan_fd = -1 };

@@ -10,7 +10,7 @@
 #include "supervisor/tm_link.h"
 
 /* links: of place 1 first. Returns 0 or -1; some may have their message even so. */
-int deploy_attempt(const struct job_master *jm, struct tm_link *const *links, uint32_t n_links, const struct conf *conf,
-    struct err *e);
+int deploy_attempt(const struct job_master *jm, struct tm_link *const *links, uint32_t n_links,
+    const struct conf *conf, struct err *e);
 
 #endif

@@ -109,11 +109,33 @@ static void jm_task_over(void *arg, struct job_master *jm, struct job_task *t)
 	d->ops->task_over(d->arg, t);
 }
 
+/* A suspended job is resumed by the next JobManager. */
+static bool needs_artifact(const struct job_master *jm)
+{
+	return jm_phase(jm) != JM_OVER || jm_state(jm) == JOB_SUSPENDED;
+}
+
+/* Somebody has let go of an artifact: remove it after the last one. */
+static void unstore(struct dispatcher *d, const char *artifact)
+{
+	size_t i;
+
+	for (i = 0; i < d->n_jobs; i++)
+		if (needs_artifact(d->jobs[i]) && strcmp(jm_program(d->jobs[i])->artifact, artifact) == 0)
+			return;
+	for (i = 0; i < d->n_submissions; i++) {
+		/* What is being stored may be the same content, found in the store. */
+		if (d->submissions[i]->artifact == NULL || strcmp(d->submissions[i]->artifact, artifact) == 0)
+			return;
+	}
+	d->ops->unstore(d->arg, artifact);
+}
+
 /* It stays in the list as an ended job until expire() forgets it. */
 static void jm_over(void *arg, struct job_master *jm)
 {
-	(void)arg;
-	(void)jm;
+	if (!needs_artifact(jm))
+		unstore(arg, jm_program(jm)->artifact);
 }
 
 static const struct jm_ops jm_ops = {
@@ -143,8 +165,8 @@ void dispatcher_configure(struct dispatcher *d, const struct conf *conf)
 	d->max_ended = (uint32_t)conf->jobstore_max_capacity;
 }
 
-struct dispatcher *dispatcher_create(const struct conf *conf, const struct clock *clock, const struct dispatcher_ops *ops,
-    void *arg)
+struct dispatcher *dispatcher_create(const struct conf *conf, const struct clock *clock,
+    const struct dispatcher_ops *ops, void *arg)
 {
 	struct dispatcher *d = xcalloc(1, sizeof(*d));
 
@@ -192,11 +214,14 @@ static void answer(struct dispatcher *d, struct submission *s, const struct err 
 
 	for (i = 0; d->submissions[i] != s; i++)
 		;
-	memmove(&d->submissions[i], &d->submissions[i + 1], (d->n_submissions - i - 1) * sizeof(*d->submissions));
+	memmove(&d->submissions[i], &d->submissions[i + 1],
+	    (d->n_submissions - i - 1) * sizeof(*d->submissions));
 	d->n_submissions--;
 	for (which = 0; which < DISPATCHER_N_BUILDERS; which++)
 		if (s->running[which])
 			d->ops->build_kill(d->arg, s->number, which);
+	if (e != NULL && s->artifact != NULL)
+		unstore(d, s->artifact);
 	if (e != NULL)
 		log_warnx("job.refused", KV_UINT("submission", s->number), KV_STR("artifact", s->artifact),
 		    KV_MSG("%s", e->msg));
@@ -241,9 +266,10 @@ static void built(struct dispatcher *d, struct submission *s)
 	jm = jm_create(&s->job_id, program, s->since_ms, &d->settings, d->clock, &jm_ops, d);
 	VEC_RESERVE(d->jobs, d->n_jobs, d->cap_jobs);
 	d->jobs[d->n_jobs++] = jm;
-	log_info("job.submitted", KV_JOB(jm_id_hex(jm)), KV_STR("name", program->name), KV_STR("artifact", program->artifact),
-	    KV_UINT("vertices", program->graph->n_vertices), KV_UINT("tasks", jm_graph(jm)->n_tasks),
-	    KV_UINT("slots", program->graph->n_slots), KV_INT("ms", clock_wall_ms(d->clock) - s->since_ms),
+	log_info("job.submitted", KV_JOB(jm_id_hex(jm)), KV_STR("name", program->name),
+	    KV_STR("artifact", program->artifact), KV_UINT("vertices", program->graph->n_vertices),
+	    KV_UINT("tasks", jm_graph(jm)->n_tasks), KV_UINT("slots", program->graph->n_slots),
+	    KV_INT("ms", clock_wall_ms(d->clock) - s->since_ms),
 	    KV_MSG("job \"%s\" was submitted", program->name));
 	jm_start(jm);
 	answer(d, s, NULL);
@@ -253,7 +279,8 @@ static void out_of_time(struct dispatcher *d, struct submission *s)
 {
 	struct err e;
 
-	err_set(&e, ERR_USER, "the job's main did not come back within %lld s, so it was killed; "
+	err_set(&e, ERR_USER,
+	    "the job's main did not come back within %lld s, so it was killed; "
 	    "it must only build the graph and call weir_execute",
 	    (long long)(DISPATCHER_BUILD_LIMIT_NS / NS_PER_S));
 	answer(d, s, &e);
@@ -270,9 +297,9 @@ enum sub_event { SUB_EV_STORED, SUB_EV_TURN_COMES, SUB_EV_BUILT, SUB_EV_TIMER, S
 
 static void (*const sub_table[SUB_N_STATES][SUB_N_EVENTS])(struct dispatcher *, struct submission *) = {
 	/*                STORED   TURN_COMES  BUILT    TIMER */
-	[SUB_STORING]  = { stored,  sub_bug,    sub_bug, sub_bug },
-	[SUB_QUEUED]   = { sub_bug, build,      sub_bug, sub_bug },
-	[SUB_BUILDING] = { sub_bug, sub_bug,    built,   out_of_time },
+	[SUB_STORING] = { stored, sub_bug, sub_bug, sub_bug },
+	[SUB_QUEUED] = { sub_bug, build, sub_bug, sub_bug },
+	[SUB_BUILDING] = { sub_bug, sub_bug, built, out_of_time },
 };
 
 static void sub_happen(struct dispatcher *d, struct submission *s, enum sub_event ev)
@@ -290,7 +317,8 @@ static bool is_known(const struct dispatcher *d, const struct id128 *job)
 	return dispatcher_find(d, job) != NULL;
 }
 
-void dispatcher_submit(struct dispatcher *d, const struct dispatcher_submit *sub, dispatcher_done_fn *done, void *arg)
+void dispatcher_submit(struct dispatcher *d, const struct dispatcher_submit *sub, dispatcher_done_fn *done,
+    void *arg)
 {
 	struct submission *s;
 	struct err e = { ERR_NONE, "" };
@@ -299,11 +327,13 @@ void dispatcher_submit(struct dispatcher *d, const struct dispatcher_submit *sub
 	if (d->stopping)
 		err_set(&e, ERR_UNAVAILABLE, "the JobManager is stopping and takes no more jobs");
 	else if (d->n_submissions >= DISPATCHER_MAX_WAITING)
-		err_set(&e, ERR_UNAVAILABLE, "%u submissions are waiting to be built; try again later", DISPATCHER_MAX_WAITING);
+		err_set(&e, ERR_UNAVAILABLE, "%u submissions are waiting to be built; try again later",
+		    DISPATCHER_MAX_WAITING);
 	else if (sub->job_id != NULL && is_known(d, sub->job_id))
 		err_set(&e, ERR_CONFLICT, "there is a job %s already", id_hex(sub->job_id, hex));
 	else if (sub->parallelism > GRAPH_MAX_PARALLELISM)
-		err_set(&e, ERR_INVALID, "parallelism %u is over %u", sub->parallelism, GRAPH_MAX_PARALLELISM);
+		err_set(&e, ERR_INVALID, "parallelism %u is over %u", sub->parallelism,
+		    GRAPH_MAX_PARALLELISM);
 	if (e.code != ERR_NONE) {
 		done(arg, &e, NULL);
 		return;
@@ -330,6 +360,21 @@ void dispatcher_on_stored(struct dispatcher *d, uint32_t submission, const char 
 	sub_happen(d, s, SUB_EV_STORED);
 }
 
+/* The builder's sentence, with what its main wrote to stderr. */
+static void refuse(struct dispatcher *d, struct submission *s, const struct build_result *res)
+{
+	struct err e = res->err;
+	const char *text = res->stderr_text;
+	size_t len = text != NULL ? strlen(text) : 0;
+
+	while (len > 0 && text[len - 1] == '\n')
+		len--;
+	if (len > 0)
+		err_set(&e, res->err.code, "%s; it wrote: %.*s", res->err.msg, (int)(len < 400 ? len : 400),
+		    text);
+	answer(d, s, &e);
+}
+
 void dispatcher_on_built(struct dispatcher *d, uint32_t submission, unsigned which, struct build_result *res,
     const struct err *why)
 {
@@ -348,7 +393,7 @@ void dispatcher_on_built(struct dispatcher *d, uint32_t submission, unsigned whi
 	s->results[which] = *res;
 	memset(res, 0, sizeof(*res));
 	if (!s->results[which].ok)
-		answer(d, s, &s->results[which].err);
+		refuse(d, s, &s->results[which]);
 	else if (!s->running[0] && !s->running[1])
 		sub_happen(d, s, SUB_EV_BUILT);
 }
@@ -384,7 +429,8 @@ void dispatcher_on_hello(struct dispatcher *d, const struct ctl_hello *h)
 	rm_on_hello(d->rm, h);
 }
 
-void dispatcher_on_died(struct dispatcher *d, uint32_t place, uint32_t generation, int signo, const char *obituary)
+void dispatcher_on_died(struct dispatcher *d, uint32_t place, uint32_t generation, int signo,
+    const char *obituary)
 {
 	size_t i;
 
@@ -394,7 +440,8 @@ void dispatcher_on_died(struct dispatcher *d, uint32_t place, uint32_t generatio
 	rm_on_died(d->rm, place, generation);
 }
 
-void dispatcher_on_task_state(struct dispatcher *d, uint32_t place, uint32_t generation, const struct ctl_task_state *s)
+void dispatcher_on_task_state(struct dispatcher *d, uint32_t place, uint32_t generation,
+    const struct ctl_task_state *s)
 {
 	struct job_master *jm = dispatcher_find(d, &s->job_id);
 
@@ -411,7 +458,8 @@ void dispatcher_on_metric_names(struct dispatcher *d, uint32_t place, uint32_t g
 		jm_on_metric_names(jm, place, generation, m);
 }
 
-void dispatcher_on_dropped(struct dispatcher *d, uint32_t place, uint32_t generation, const struct ctl_attempt *a)
+void dispatcher_on_dropped(struct dispatcher *d, uint32_t place, uint32_t generation,
+    const struct ctl_attempt *a)
 {
 	struct job_master *jm = dispatcher_find(d, &a->job_id);
 

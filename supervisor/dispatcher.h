@@ -33,11 +33,14 @@
 struct dispatcher_ops {
 	/* As in struct jm_ops. */
 	int (*deploy)(void *arg, struct job_master *jm, struct err *e);
-	void (*drop)(void *arg, uint32_t place, uint32_t generation, const struct id128 *job, uint64_t attempt);
+	void (*drop)(void *arg, uint32_t place, uint32_t generation, const struct id128 *job,
+	    uint64_t attempt);
 	void (*kill)(void *arg, uint32_t place, uint32_t generation, const char *why);
 	void (*task_over)(void *arg, struct job_task *t);
 	/* Answered by dispatcher_on_stored. */
 	void (*store)(void *arg, uint32_t submission, const char *path);
+	/* No job and no submission has it any more. */
+	void (*unstore)(void *arg, const char *artifact);
 	/* Answered by dispatcher_on_built. -1: cannot be started. */
 	int (*build)(void *arg, uint32_t submission, unsigned which, const char *artifact, uint32_t argc,
 	    char *const *argv, struct err *e);
@@ -54,15 +57,15 @@ struct dispatcher_submit {
 	const char *path; /* of the shared object */
 	uint32_t argc;
 	const char *const *argv;
-	uint32_t parallelism; /* 0: not given */
+	uint32_t parallelism;       /* 0: not given */
 	const struct id128 *job_id; /* NULL: a fresh one */
 };
 
 struct dispatcher;
 
 /* clock and ops are borrowed; conf is read and not kept. */
-struct dispatcher *dispatcher_create(const struct conf *conf, const struct clock *clock, const struct dispatcher_ops *ops,
-    void *arg);
+struct dispatcher *dispatcher_create(const struct conf *conf, const struct clock *clock,
+    const struct dispatcher_ops *ops, void *arg);
 /* After stopped; or at any time, and then submissions under way are never answered. */
 void dispatcher_destroy(struct dispatcher *d);
 /* Restart delays, timeouts and limits from now on. */
@@ -71,7 +74,8 @@ void dispatcher_configure(struct dispatcher *d, const struct conf *conf);
 void dispatcher_stop(struct dispatcher *d);
 
 /* done may be called before this returns. */
-void dispatcher_submit(struct dispatcher *d, const struct dispatcher_submit *s, dispatcher_done_fn *done, void *arg);
+void dispatcher_submit(struct dispatcher *d, const struct dispatcher_submit *s, dispatcher_done_fn *done,
+    void *arg);
 /* ERR_NOT_FOUND: there is no such job, or it has ended. */
 int dispatcher_cancel(struct dispatcher *d, const struct id128 *job, struct err *e);
 
@@ -83,11 +87,14 @@ void dispatcher_on_built(struct dispatcher *d, uint32_t submission, unsigned whi
 
 /* What happened to TaskManagers. */
 void dispatcher_on_hello(struct dispatcher *d, const struct ctl_hello *h);
-void dispatcher_on_died(struct dispatcher *d, uint32_t place, uint32_t generation, int signo, const char *obituary);
-void dispatcher_on_task_state(struct dispatcher *d, uint32_t place, uint32_t generation, const struct ctl_task_state *s);
+void dispatcher_on_died(struct dispatcher *d, uint32_t place, uint32_t generation, int signo,
+    const char *obituary);
+void dispatcher_on_task_state(struct dispatcher *d, uint32_t place, uint32_t generation,
+    const struct ctl_task_state *s);
 void dispatcher_on_metric_names(struct dispatcher *d, uint32_t place, uint32_t generation,
     const struct ctl_metric_names *m);
-void dispatcher_on_dropped(struct dispatcher *d, uint32_t place, uint32_t generation, const struct ctl_attempt *a);
+void dispatcher_on_dropped(struct dispatcher *d, uint32_t place, uint32_t generation,
+    const struct ctl_attempt *a);
 
 /* After each batch of events, and when dispatcher_deadline_ns has come. */
 void dispatcher_turn(struct dispatcher *d);
@@ -96,7 +103,7 @@ int64_t dispatcher_deadline_ns(const struct dispatcher *d); /* monotonic; INT64_
 /* What there is; borrowed until the next turn. */
 struct resource_manager *dispatcher_rm(const struct dispatcher *d);
 uint32_t dispatcher_n_jobs(const struct dispatcher *d);
-struct job_master *dispatcher_job(const struct dispatcher *d, uint32_t i); /* oldest first */
+struct job_master *dispatcher_job(const struct dispatcher *d, uint32_t i);               /* oldest first */
 struct job_master *dispatcher_find(const struct dispatcher *d, const struct id128 *job); /* NULL: none */
 uint32_t dispatcher_n_submissions(const struct dispatcher *d);
 /* The job that has tasks there, NULL: none. With several the oldest. */

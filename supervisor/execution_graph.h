@@ -33,7 +33,7 @@ struct job_task {
 	uint32_t vertex, subtask;
 	enum task_state state;
 	int64_t since_ms[TASK_N_STATES]; /* when this attempt entered each state, 0: never */
-	uint32_t attempt; /* execution attempt number, from 0 */
+	uint32_t attempt;                /* execution attempt number, from 0 */
 	struct id128 execution;
 	uint32_t place, generation; /* its TaskManager; 0: unassigned */
 	uint32_t local_slot;
@@ -41,21 +41,22 @@ struct job_task {
 	uint32_t metrics_block; /* there; UINT32_MAX: none */
 	bool over;              /* the block is given back; metrics[] is what it held last */
 	int64_t metrics[METRICS_PER_BLOCK];
-	char **user_metrics;    /* names of METRIC_USER_FIRST and on */
+	char **user_metrics; /* names of METRIC_USER_FIRST and on */
 	uint32_t n_user_metrics;
-	char *failure;          /* FAILED: "name: sentence" */
+	char *failure; /* FAILED: "name: sentence" */
 };
 
 struct execution_graph {
 	const struct job_graph *graph; /* borrowed */
-	struct job_task *tasks; /* by vertex, then subtask */
+	struct job_task *tasks;        /* by vertex, then subtask */
 	uint32_t n_tasks;
 	uint32_t *first; /* index of subtask 0, a vertex each */
 };
 
 struct execution_graph *execution_graph_create(const struct job_graph *graph);
 void execution_graph_destroy(struct execution_graph *g);
-struct job_task *execution_graph_task(struct execution_graph *g, uint32_t vertex, uint32_t subtask); /* NULL: none */
+struct job_task *execution_graph_task(struct execution_graph *g, uint32_t vertex,
+    uint32_t subtask); /* NULL: none */
 
 /* A new execution attempt of every task, CREATED. The first is number 0. */
 void execution_graph_begin(struct execution_graph *g, bool first, int64_t wall_ms);

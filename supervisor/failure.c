@@ -8,8 +8,8 @@
 
 #include "base/mem.h"
 
-#define NAME_LOST "org.apache.flink.runtime.io.network.netty.exception.RemoteTransportException"
-#define NAME_COMPLETION "java.util.concurrent.CompletionException"
+#define NAME_LOST        "org.apache.flink.runtime.io.network.netty.exception.RemoteTransportException"
+#define NAME_COMPLETION  "java.util.concurrent.CompletionException"
 #define NAME_NO_RESOURCE "org.apache.flink.runtime.jobmanager.scheduler.NoResourceAvailableException"
 
 void job_failure_fini(struct job_failure *f)
@@ -48,7 +48,8 @@ const char *failure_name(enum err_code code)
 void failure_from_err(struct job_failure *f, const struct err *cause)
 {
 	f->name = failure_name(cause->code);
-	f->text = xasprintf("%s: %s", f->name, cause->msg[0] != '\0' ? cause->msg : "the task gave no reason");
+	f->text =
+	    xasprintf("%s: %s", f->name, cause->msg[0] != '\0' ? cause->msg : "the task gave no reason");
 }
 
 void failure_from_lost_tm(struct job_failure *f, const char *tm_id, int signo, const char *obituary)
@@ -56,16 +57,18 @@ void failure_from_lost_tm(struct job_failure *f, const char *tm_id, int signo, c
 	f->name = NAME_LOST;
 	f->signo = signo;
 	f->text = xasprintf(NAME_LOST ": Connection unexpectedly closed by remote task manager '%s'. "
-	    "This might indicate that the remote task manager was lost.\n\t%s", tm_id, obituary);
+				      "This might indicate that the remote task manager was lost.\n\t%s",
+	    tm_id, obituary);
 }
 
 void failure_from_missing_slots(struct job_failure *f, uint32_t n_required, uint32_t n_free)
 {
 	f->name = NAME_COMPLETION;
 	f->no_resource = true;
-	f->text = xasprintf(NAME_COMPLETION ": " NAME_NO_RESOURCE ": Could not acquire the minimum required resources."
-	    "\n\tThe job needs %u slot%s and %u %s free.", n_required, n_required == 1 ? "" : "s", n_free,
-	    n_free == 1 ? "is" : "are");
+	f->text = xasprintf(NAME_COMPLETION ": " NAME_NO_RESOURCE
+					    ": Could not acquire the minimum required resources."
+					    "\n\tThe job needs %u slot%s and %u %s free.",
+	    n_required, n_required == 1 ? "" : "s", n_free, n_free == 1 ? "is" : "are");
 }
 
 static void forget_oldest(struct failure_history *h)

@@ -16,8 +16,8 @@ struct job_failure {
 	const char *name; /* class-like, static storage */
 	char *text;       /* "name: sentence", further lines with what else is known */
 	int64_t wall_ms;
-	char *task_name;  /* "ClickEvent Counter (2/2) - execution #0", NULL: the whole job */
-	char *location;   /* "localhost:420", NULL: unassigned */
+	char *task_name; /* "ClickEvent Counter (2/2) - execution #0", NULL: the whole job */
+	char *location;  /* "localhost:420", NULL: unassigned */
 	char *tm_id;
 	int signo;        /* that ended the TaskManager, 0: none */
 	bool no_resource; /* slots were missing */

@@ -86,7 +86,8 @@ static int64_t counter(const struct gateway *g, const struct job_task *t, enum m
 }
 
 /* As Flink counts, only what goes from task to task: a source reads nothing, a sink writes nothing. */
-static void view_io(const struct gateway *g, const struct job_task *t, const struct gw_vertex *v, struct gw_io *io)
+static void view_io(const struct gateway *g, const struct job_task *t, const struct gw_vertex *v,
+    struct gw_io *io)
 {
 	io->complete = t->state == TASK_RUNNING || t->over;
 	if (t->state == TASK_DEPLOYING)
@@ -104,8 +105,8 @@ static void view_io(const struct gateway *g, const struct job_task *t, const str
 	io->backpressured_ms = counter(g, t, METRIC_backpressured_ns) / NS_PER_MS;
 }
 
-static void view_subtask(const struct gateway *g, struct gw_arena *a, const struct job_task *t, const struct gw_vertex *v,
-    struct gw_subtask *s)
+static void view_subtask(const struct gateway *g, struct gw_arena *a, const struct job_task *t,
+    const struct gw_vertex *v, struct gw_subtask *s)
 {
 	unsigned i;
 
@@ -120,8 +121,8 @@ static void view_subtask(const struct gateway *g, struct gw_arena *a, const stru
 	view_io(g, t, v, &s->io);
 }
 
-static void view_vertex(const struct gateway *g, struct gw_arena *a, const struct execution_graph *eg, uint32_t index,
-    struct gw_vertex *v)
+static void view_vertex(const struct gateway *g, struct gw_arena *a, const struct execution_graph *eg,
+    uint32_t index, struct gw_vertex *v)
 {
 	const struct job_graph *graph = eg->graph;
 	const struct job_vertex *jv = &graph->vertices[index];
@@ -193,8 +194,8 @@ static void view_failed_now(struct gw_arena *a, const struct job_master *jm, str
 		x->timestamp_ms = t->since_ms[TASK_FAILED];
 		if (t->tm_id[0] != '\0') {
 			x->tm_id = gw_strdup(a, t->tm_id);
-			x->location = gw_printf(a, "localhost:%.*s", (int)strcspn(strchr(t->tm_id, ':') + 1, "-"),
-			    strchr(t->tm_id, ':') + 1);
+			x->location = gw_printf(a, "localhost:%.*s",
+			    (int)strcspn(strchr(t->tm_id, ':') + 1, "-"), strchr(t->tm_id, ':') + 1);
 		}
 	}
 }
@@ -286,7 +287,8 @@ unsigned gw_taskmanagers(struct gateway *g, struct gw_arena *a, struct gw_taskma
 			continue;
 		v = &(*tms)[n++];
 		v->id = gw_strdup(a, tm->id);
-		v->path = gw_printf(a, "akka.tcp://flink@%.*s/user/rpc/taskmanager_%u", (int)strcspn(tm->id, "-"), tm->id, place);
+		v->path = gw_printf(a, "akka.tcp://flink@%.*s/user/rpc/taskmanager_%u",
+		    (int)strcspn(tm->id, "-"), tm->id, place);
 		v->place = place;
 		v->pid = tm->pid;
 		v->generation = tm->generation;
@@ -353,8 +355,9 @@ static void on_submitted(void *arg, const struct err *e, const struct id128 *job
 
 void gw_jar_run(struct gateway *g, const struct gw_run *run, gw_done_fn *done, void *arg)
 {
-	struct dispatcher_submit s = { .argc = run->n_args, .argv = run->args, .parallelism = run->parallelism,
-		.job_id = run->job_id };
+	struct dispatcher_submit s = {
+		.argc = run->n_args, .argv = run->args, .parallelism = run->parallelism, .job_id = run->job_id
+	};
 	struct run *r;
 	struct err e;
 	char *path = jar_store_path(cluster_jars(g->cluster), run->jar_id, &e);

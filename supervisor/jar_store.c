@@ -95,7 +95,8 @@ static void on_listed(void *arg, const struct storage_answer *a)
 	uint32_t i;
 
 	if (a->err.code != ERR_NONE) {
-		log_warnx("jars.unreadable", KV_STR("dir", js->dir), KV_MSG("%s; uploads of earlier runs are not shown", a->err.msg));
+		log_warnx("jars.unreadable", KV_STR("dir", js->dir),
+		    KV_MSG("%s; uploads of earlier runs are not shown", a->err.msg));
 		return;
 	}
 	for (i = 0; i < a->n_entries; i++)
@@ -173,8 +174,8 @@ static void on_stored(void *arg, const struct storage_answer *a)
 		c->done(c->arg, &a->err, NULL);
 	} else {
 		enlist(c->js, c->id, clock_wall_ms(c->js->clock));
-		log_info("jar.added", KV_STR("jar", c->id), KV_INT("bytes", a->size_bytes), KV_STR("sha256", a->sha256),
-		    KV_MSG("uploaded job stored"));
+		log_info("jar.added", KV_STR("jar", c->id), KV_INT("bytes", a->size_bytes),
+		    KV_STR("sha256", a->sha256), KV_MSG("uploaded job stored"));
 		c->done(c->arg, NULL, a->path);
 	}
 	change_free(c);
@@ -211,7 +212,8 @@ static void on_removed(void *arg, const struct storage_answer *a)
 	} else {
 		if (i < c->js->n) {
 			free(c->js->jars[i].id);
-			memmove(&c->js->jars[i], &c->js->jars[i + 1], (c->js->n - i - 1) * sizeof(c->js->jars[0]));
+			memmove(&c->js->jars[i], &c->js->jars[i + 1],
+			    (c->js->n - i - 1) * sizeof(c->js->jars[0]));
 			c->js->n--;
 		}
 		log_info("jar.removed", KV_STR("jar", c->id), KV_MSG("uploaded job removed"));

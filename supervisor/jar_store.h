@@ -13,7 +13,7 @@
 struct jar_store;
 
 struct jar {
-	char *id;   /* the file's name */
+	char *id; /* the file's name */
 	int64_t uploaded_ms;
 };
 
@@ -32,7 +32,8 @@ char *jar_store_path(const struct jar_store *js, const char *id, struct err *e);
 const char *jar_name(const char *id);
 
 /* Take over the file at temp_path. text of done: where it is now. */
-void jar_store_add(struct jar_store *js, const char *temp_path, const char *name, gw_done_fn *done, void *arg);
+void jar_store_add(struct jar_store *js, const char *temp_path, const char *name, gw_done_fn *done,
+    void *arg);
 void jar_store_remove(struct jar_store *js, const char *id, gw_done_fn *done, void *arg);
 
 #endif

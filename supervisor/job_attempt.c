@@ -36,8 +36,9 @@ void attempt_note_failure(struct job_master *jm, const struct job_task *t, struc
 		}
 	}
 	if (!f->no_resource)
-		log_warnx("job.failure", KV_JOB(jm->id_hex), KV_UINT("attempt", jm->attempt), KV_STR("task", f->task_name),
-		    KV_STR("tm_id", f->tm_id), KV_INT("signal", f->signo), KV_MSG("%s", f->text));
+		log_warnx("job.failure", KV_JOB(jm->id_hex), KV_UINT("attempt", jm->attempt),
+		    KV_STR("task", f->task_name), KV_STR("tm_id", f->tm_id), KV_INT("signal", f->signo),
+		    KV_MSG("%s", f->text));
 	failure_history_add(&jm->failures, f, jm->settings->history_size);
 }
 
@@ -149,7 +150,8 @@ int attempt_assign(struct job_master *jm, struct err *e)
 			continue;
 		jm->members = xreallocarray(jm->members, jm->n_members + 1, sizeof(*jm->members));
 		jm->members[jm->n_members++] = (struct jm_member){ .place = jm->slots[i].place,
-			.generation = jm->slots[i].generation, .state = MEMBER_HELD };
+			.generation = jm->slots[i].generation,
+			.state = MEMBER_HELD };
 	}
 	for (i = 0; i < jm->graph->n_tasks; i++) {
 		struct job_task *t = &jm->graph->tasks[i];
@@ -164,7 +166,8 @@ int attempt_assign(struct job_master *jm, struct err *e)
 	}
 	for (i = 0; i < jm->graph->n_tasks; i++)
 		if (jm->graph->tasks[i].metrics_block == UINT32_MAX)
-			return err_set(e, ERR_UNAVAILABLE, "taskmanager tm-%u has as many tasks as it can have (%u)",
+			return err_set(e, ERR_UNAVAILABLE,
+			    "taskmanager tm-%u has as many tasks as it can have (%u)",
 			    jm->graph->tasks[i].place, METRICS_TASK_BLOCKS);
 	return 0;
 }
@@ -199,13 +202,16 @@ static void task_running(struct job_master *jm)
 	if (++jm->n_running < jm->graph->n_tasks)
 		return;
 	jm->running_since_ns = now;
-	log_info("job.running", KV_JOB(jm->id_hex), KV_UINT("attempt", jm->attempt), KV_UINT("tasks", jm->graph->n_tasks),
-	    KV_INT("ms", (now - jm->disturbed_ns) / NS_PER_MS), KV_MSG("all tasks of \"%s\" are RUNNING", jm->program->name));
+	log_info("job.running", KV_JOB(jm->id_hex), KV_UINT("attempt", jm->attempt),
+	    KV_UINT("tasks", jm->graph->n_tasks), KV_INT("ms", (now - jm->disturbed_ns) / NS_PER_MS),
+	    KV_MSG("all tasks of \"%s\" are RUNNING", jm->program->name));
 }
 
-void jm_on_task_state(struct job_master *jm, uint32_t place, uint32_t generation, const struct ctl_task_state *s)
+void jm_on_task_state(struct job_master *jm, uint32_t place, uint32_t generation,
+    const struct ctl_task_state *s)
 {
-	static const struct err unasked = { ERR_INTERNAL, "the task ended as CANCELED without being asked to" };
+	static const struct err unasked = { ERR_INTERNAL,
+		"the task ended as CANCELED without being asked to" };
 	struct jm_member *m = find_member(jm, place, generation);
 	struct job_task *t;
 
@@ -256,7 +262,8 @@ void jm_on_task_state(struct job_master *jm, uint32_t place, uint32_t generation
 	}
 }
 
-void jm_on_metric_names(struct job_master *jm, uint32_t place, uint32_t generation, const struct ctl_metric_names *m)
+void jm_on_metric_names(struct job_master *jm, uint32_t place, uint32_t generation,
+    const struct ctl_metric_names *m)
 {
 	struct job_task *t = execution_graph_task(jm->graph, m->vertex, m->subtask);
 	uint32_t i;
@@ -270,7 +277,8 @@ void jm_on_metric_names(struct job_master *jm, uint32_t place, uint32_t generati
 
 void jm_on_dropped(struct job_master *jm, uint32_t place, uint32_t generation, uint64_t attempt)
 {
-	static const struct err unasked = { ERR_INTERNAL, "the taskmanager let go of its tasks without being asked to" };
+	static const struct err unasked = { ERR_INTERNAL,
+		"the taskmanager let go of its tasks without being asked to" };
 	struct jm_member *m = find_member(jm, place, generation);
 
 	if (m == NULL || m->state == MEMBER_GONE || attempt != jm->attempt)
@@ -282,7 +290,8 @@ void jm_on_dropped(struct job_master *jm, uint32_t place, uint32_t generation, u
 		jm_happen(jm, EV_GONE);
 }
 
-void jm_on_tm_lost(struct job_master *jm, uint32_t place, uint32_t generation, int signo, const char *obituary)
+void jm_on_tm_lost(struct job_master *jm, uint32_t place, uint32_t generation, int signo,
+    const char *obituary)
 {
 	struct jm_member *m = find_member(jm, place, generation);
 	struct job_failure f = { .name = NULL };

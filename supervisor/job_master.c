@@ -16,16 +16,16 @@ static const struct {
 	const char *name;
 	enum job_state state; /* OVER keeps the last one */
 } phases[JM_N_PHASES] = {
-	[JM_CREATED]    = { "CREATED",    JOB_CREATED },
-	[JM_WAITING]    = { "WAITING",    JOB_RUNNING },
-	[JM_RUNNING]    = { "RUNNING",    JOB_RUNNING },
-	[JM_FINISHING]  = { "FINISHING",  JOB_RUNNING },
-	[JM_FAILING]    = { "FAILING",    JOB_FAILING },
+	[JM_CREATED] = { "CREATED", JOB_CREATED },
+	[JM_WAITING] = { "WAITING", JOB_RUNNING },
+	[JM_RUNNING] = { "RUNNING", JOB_RUNNING },
+	[JM_FINISHING] = { "FINISHING", JOB_RUNNING },
+	[JM_FAILING] = { "FAILING", JOB_FAILING },
 	[JM_RESTARTING] = { "RESTARTING", JOB_RESTARTING },
-	[JM_STARVED]    = { "STARVED",    JOB_RESTARTING },
+	[JM_STARVED] = { "STARVED", JOB_RESTARTING },
 	[JM_CANCELLING] = { "CANCELLING", JOB_CANCELLING },
 	[JM_SUSPENDING] = { "SUSPENDING", JOB_SUSPENDED },
-	[JM_OVER]       = { "OVER",       JOB_N_STATES },
+	[JM_OVER] = { "OVER", JOB_N_STATES },
 };
 
 const char *jm_phase_name(enum jm_phase p)
@@ -127,9 +127,10 @@ static void starve(struct job_master *jm)
 	attempt_cancel_tasks(jm);
 	attempt_note_failure(jm, &jm->graph->tasks[0], &f);
 	if (now >= jm->starved_log_ns) {
-		log_warnx("job.starved", KV_JOB(jm->id_hex), KV_UINT("attempt", jm->attempt), KV_UINT("slots", n_slots),
-		    KV_UINT("free", n_free), KV_MSG("the job needs %u slots and %u are free; it goes on when there are enough",
-		    n_slots, n_free));
+		log_warnx("job.starved", KV_JOB(jm->id_hex), KV_UINT("attempt", jm->attempt),
+		    KV_UINT("slots", n_slots), KV_UINT("free", n_free),
+		    KV_MSG("the job needs %u slots and %u are free; it goes on when there are enough",
+			n_slots, n_free));
 		jm->starved_log_ns = now + STARVED_LOG_NS;
 	}
 	jm->n_restarts++;
@@ -163,9 +164,10 @@ static void restart(struct job_master *jm)
 	delay_ms = restart_delay_ms(&jm->restart, &jm->settings->restart, ran_ms);
 	jm->n_restarts++;
 	enter(jm, JM_RESTARTING);
-	log_info("job.restarting", KV_JOB(jm->id_hex), KV_UINT("attempt", jm->attempt), KV_INT("delay_ms", delay_ms),
+	log_info("job.restarting", KV_JOB(jm->id_hex), KV_UINT("attempt", jm->attempt),
+	    KV_INT("delay_ms", delay_ms),
 	    KV_MSG("attempt %llu is gone; the next one starts %s", (unsigned long long)jm->attempt,
-	    delay_ms == 0 ? "at once" : log_fmt("in %lld ms", (long long)delay_ms)));
+		delay_ms == 0 ? "at once" : log_fmt("in %lld ms", (long long)delay_ms)));
 	jm->due_ns = now + delay_ms * NS_PER_MS;
 	if (delay_ms == 0)
 		jm_happen(jm, EV_TIMER);
@@ -176,7 +178,8 @@ static void over(struct job_master *jm, enum job_state end)
 	attempt_release(jm);
 	enter(jm, JM_OVER);
 	set_state(jm, end);
-	log_info("job.ended", KV_JOB(jm->id_hex), KV_STR("state", job_state_name(end)), KV_UINT("attempt", jm->attempt),
+	log_info("job.ended", KV_JOB(jm->id_hex), KV_STR("state", job_state_name(end)),
+	    KV_UINT("attempt", jm->attempt),
 	    KV_MSG("job \"%s\" is %s", jm->program->name, job_state_name(end)));
 	jm->ops->over(jm->arg, jm);
 }
@@ -229,16 +232,16 @@ static void suspended(struct job_master *jm)
 /* Failures and slots reach a job only while it has members or a request; the rest of `bug` is as impossible. */
 static event_fn *const table[JM_N_PHASES][EV_N] = {
 	/*                  START  SLOTS   TIMER   FAILURE FINISHED GONE       CANCEL  SUSPEND */
-	[JM_CREATED]    = { start, bug,    bug,    bug,    bug,     bug,       cancel, suspend },
-	[JM_WAITING]    = { bug,   deploy, starve, bug,    bug,     bug,       cancel, suspend },
-	[JM_RUNNING]    = { bug,   bug,    bug,    fail,   finish,  bug,       cancel, suspend },
-	[JM_FINISHING]  = { bug,   bug,    bug,    ignore, bug,     finished,  ignore, ignore },
-	[JM_FAILING]    = { bug,   bug,    bug,    ignore, bug,     restart,   cancel, suspend },
-	[JM_RESTARTING] = { bug,   bug,    start,  bug,    bug,     bug,       cancel, suspend },
-	[JM_STARVED]    = { bug,   resume, start,  bug,    bug,     bug,       cancel, suspend },
-	[JM_CANCELLING] = { bug,   bug,    bug,    ignore, bug,     canceled,  ignore, ignore },
-	[JM_SUSPENDING] = { bug,   bug,    bug,    ignore, bug,     suspended, ignore, ignore },
-	[JM_OVER]       = { bug,   bug,    bug,    bug,    bug,     bug,       ignore, ignore },
+	[JM_CREATED] = { start, bug, bug, bug, bug, bug, cancel, suspend },
+	[JM_WAITING] = { bug, deploy, starve, bug, bug, bug, cancel, suspend },
+	[JM_RUNNING] = { bug, bug, bug, fail, finish, bug, cancel, suspend },
+	[JM_FINISHING] = { bug, bug, bug, ignore, bug, finished, ignore, ignore },
+	[JM_FAILING] = { bug, bug, bug, ignore, bug, restart, cancel, suspend },
+	[JM_RESTARTING] = { bug, bug, start, bug, bug, bug, cancel, suspend },
+	[JM_STARVED] = { bug, resume, start, bug, bug, bug, cancel, suspend },
+	[JM_CANCELLING] = { bug, bug, bug, ignore, bug, canceled, ignore, ignore },
+	[JM_SUSPENDING] = { bug, bug, bug, ignore, bug, suspended, ignore, ignore },
+	[JM_OVER] = { bug, bug, bug, bug, bug, bug, ignore, ignore },
 };
 
 void jm_happen(struct job_master *jm, enum jm_event ev)
@@ -319,7 +322,8 @@ void jm_on_time(struct job_master *jm)
 			continue;
 		m->killed = true;
 		log_warnx("job.drop_overdue", KV_JOB(jm->id_hex), KV_UINT("attempt", jm->attempt),
-		    KV_STR("tm", log_fmt("tm-%u", m->place)), KV_INT("waited_ms", (now - m->asked_ns) / NS_PER_MS),
+		    KV_STR("tm", log_fmt("tm-%u", m->place)),
+		    KV_INT("waited_ms", (now - m->asked_ns) / NS_PER_MS),
 		    KV_MSG("taskmanager did not let go of its tasks in time; it is killed"));
 		jm->ops->kill(jm->arg, jm, m->place, m->generation, "it did not let go of its tasks in time");
 	}

@@ -40,8 +40,16 @@
 #define JM_STARVED_MS   500
 
 enum jm_phase {
-	JM_CREATED, JM_WAITING, JM_RUNNING, JM_FINISHING, JM_FAILING, JM_RESTARTING, JM_STARVED, JM_CANCELLING,
-	JM_SUSPENDING, JM_OVER,
+	JM_CREATED,
+	JM_WAITING,
+	JM_RUNNING,
+	JM_FINISHING,
+	JM_FAILING,
+	JM_RESTARTING,
+	JM_STARVED,
+	JM_CANCELLING,
+	JM_SUSPENDING,
+	JM_OVER,
 	JM_N_PHASES
 };
 
@@ -97,11 +105,14 @@ void jm_cancel(struct job_master *jm);  /* at any time; ignored where it ends an
 void jm_suspend(struct job_master *jm); /* the JobManager stops */
 /* Takes ownership of slots, n of them, as requested. */
 void jm_on_slots(struct job_master *jm, struct rm_slot *slots, uint32_t n);
-void jm_on_task_state(struct job_master *jm, uint32_t place, uint32_t generation, const struct ctl_task_state *s);
-void jm_on_metric_names(struct job_master *jm, uint32_t place, uint32_t generation, const struct ctl_metric_names *m);
+void jm_on_task_state(struct job_master *jm, uint32_t place, uint32_t generation,
+    const struct ctl_task_state *s);
+void jm_on_metric_names(struct job_master *jm, uint32_t place, uint32_t generation,
+    const struct ctl_metric_names *m);
 void jm_on_dropped(struct job_master *jm, uint32_t place, uint32_t generation, uint64_t attempt);
 /* obituary: one sentence with the signal and its last words. */
-void jm_on_tm_lost(struct job_master *jm, uint32_t place, uint32_t generation, int signo, const char *obituary);
+void jm_on_tm_lost(struct job_master *jm, uint32_t place, uint32_t generation, int signo,
+    const char *obituary);
 void jm_on_time(struct job_master *jm);
 /* When jm_on_time is due, monotonic; INT64_MAX: never. Asked after every event, of any job: it depends on neighbours. */
 int64_t jm_deadline_ns(const struct job_master *jm);
@@ -116,11 +127,12 @@ const char *jm_phase_name(enum jm_phase p);
 enum job_state jm_state(const struct job_master *jm);
 int64_t jm_since_ms(const struct job_master *jm, enum job_state s); /* last entry, wall; 0: never */
 int64_t jm_modified_ms(const struct job_master *jm);
-int64_t jm_end_ms(const struct job_master *jm); /* -1: not ended */
+int64_t jm_end_ms(const struct job_master *jm);   /* -1: not ended */
 uint64_t jm_attempt(const struct job_master *jm); /* from 1; 0 before the first */
 uint32_t jm_n_members(const struct job_master *jm);
 const struct jm_member *jm_member(const struct job_master *jm, uint32_t i);
-bool jm_holds(const struct job_master *jm, uint32_t place, uint32_t generation); /* tasks that are not confirmed gone */
+bool jm_holds(const struct job_master *jm, uint32_t place,
+    uint32_t generation); /* tasks that are not confirmed gone */
 const struct failure_history *jm_failures(const struct job_master *jm);
 int64_t jm_n_restarts(const struct job_master *jm);
 int64_t jm_last_restart_ms(const struct job_master *jm); /* how long the last one took */

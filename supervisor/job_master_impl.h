@@ -39,11 +39,14 @@ struct job_master {
 };
 
 enum jm_event {
-	EV_START, EV_SLOTS, EV_TIMER,
+	EV_START,
+	EV_SLOTS,
+	EV_TIMER,
 	EV_FAILURE,  /* a task, a deploy or a member of the attempt failed */
 	EV_FINISHED, /* every task did */
 	EV_GONE,     /* the last member has nothing of the attempt any more */
-	EV_CANCEL, EV_SUSPEND,
+	EV_CANCEL,
+	EV_SUSPEND,
 	EV_N
 };
 void jm_happen(struct job_master *jm, enum jm_event ev);

@@ -38,7 +38,8 @@ static void usage(FILE *to)
 {
 	unsigned i;
 
-	fprintf(to, "usage: weir-supervisor [-c flink-conf.yaml] [-D key=value]... [-n]\n"
+	fprintf(to,
+	    "usage: weir-supervisor [-c flink-conf.yaml] [-D key=value]... [-n]\n"
 	    "\n"
 	    "  -c FILE       read the configuration from FILE\n"
 	    "  -D KEY=VALUE  set a key, over what the file says; may be given again\n"
@@ -50,8 +51,8 @@ static void usage(FILE *to)
 	for (i = 0; i < conf_n_rows(); i++) {
 		const struct conf_row *row = conf_row_at(i);
 
-		fprintf(to, "  %s (%s%s)\n      %s\n", row->key, row->def[0] != '\0' ? "default " : "no default", row->def,
-		    row->sentence);
+		fprintf(to, "  %s (%s%s)\n      %s\n", row->key,
+		    row->def[0] != '\0' ? "default " : "no default", row->def, row->sentence);
 	}
 }
 
@@ -74,8 +75,8 @@ static struct conf *load_conf(const struct supervisor *s, struct err *e)
 
 static int fail(const struct err *e)
 {
-	log_errorx("supervisor.failed", KV_STR("code", err_name(e->code)), KV_INT("status", err_exit_status(e->code)),
-	    KV_MSG("%s", e->msg));
+	log_errorx("supervisor.failed", KV_STR("code", err_name(e->code)),
+	    KV_INT("status", err_exit_status(e->code)), KV_MSG("%s", e->msg));
 	return err_exit_status(e->code);
 }
 
@@ -152,7 +153,8 @@ static void on_reload(void *arg)
 	conf = load_conf(s, &e);
 	n = conf != NULL ? reload_compare(s->conf, conf, on_change, NULL, &e) : -1;
 	if (n < 0) {
-		log_errorx("reload.refused", KV_STR("file", s->conf_file), KV_MSG("%s; the running configuration stays", e.msg));
+		log_errorx("reload.refused", KV_STR("file", s->conf_file),
+		    KV_MSG("%s; the running configuration stays", e.msg));
 		conf_destroy(conf);
 		return;
 	}
@@ -206,8 +208,11 @@ static int write_port_file(struct supervisor *s, unsigned port, struct err *e)
 
 static int start(struct supervisor *s, struct err *e)
 {
-	struct cluster_config cfg = { .conf = s->conf, .stderr_fd = STDERR_FILENO, .stop_grace_ms = STOP_GRACE_MS,
-		.stopped = on_stopped, .arg = s };
+	struct cluster_config cfg = { .conf = s->conf,
+		.stderr_fd = STDERR_FILENO,
+		.stop_grace_ms = STOP_GRACE_MS,
+		.stopped = on_stopped,
+		.arg = s };
 	unsigned port;
 
 	s->loop = loop_create(&callbacks, s, e);

@@ -34,12 +34,13 @@ int reload_compare(const struct conf *before, const struct conf *after,
 		n++;
 		change(arg, row->key, from, to);
 		if (!row->reload)
-			snprintf(fixed + strlen(fixed), sizeof(fixed) - strlen(fixed), "%s%s", fixed[0] != '\0' ? ", " : "",
-			    row->key);
+			snprintf(fixed + strlen(fixed), sizeof(fixed) - strlen(fixed), "%s%s",
+			    fixed[0] != '\0' ? ", " : "", row->key);
 		free(from);
 		free(to);
 	}
 	if (fixed[0] != '\0')
-		return err_set(e, ERR_CONFIG, "%s cannot change while the supervisor runs; nothing was applied", fixed);
+		return err_set(e, ERR_CONFIG,
+		    "%s cannot change while the supervisor runs; nothing was applied", fixed);
 	return n;
 }

@@ -81,9 +81,9 @@ static void doom(struct tm_info *tm, const struct ctl_hello *hello)
 
 static event_fn *const table[TM_N_STATES][N_EVENTS] = {
 	/*                  EV_HELLO  EV_KILL  EV_DIED */
-	[TM_ABSENT]     = { enter,    ignore,  ignore },
-	[TM_REGISTERED] = { ignore,   doom,    gone },
-	[TM_DOOMED]     = { ignore,   ignore,  gone },
+	[TM_ABSENT] = { enter, ignore, ignore },
+	[TM_REGISTERED] = { ignore, doom, gone },
+	[TM_DOOMED] = { ignore, ignore, gone },
 };
 
 static struct tm_info *find(struct resource_manager *rm, uint32_t place, uint32_t generation)
@@ -172,7 +172,8 @@ uint32_t tm_slots_free(const struct tm_info *tm)
 	return n;
 }
 
-static void take(struct tm_info *tm, const struct id128 *job, uint32_t want, struct rm_slot *slots, uint32_t *n)
+static void take(struct tm_info *tm, const struct id128 *job, uint32_t want, struct rm_slot *slots,
+    uint32_t *n)
 {
 	uint32_t i;
 
@@ -207,7 +208,8 @@ struct rm_slot *rm_grant(struct resource_manager *rm, struct id128 *job, uint32_
 	*n = 0;
 	for (pass = 0; pass < 2; pass++)
 		for (place = 1; place <= rm->n_tms; place++)
-			if (rm->tms[place - 1].state == TM_REGISTERED && (pass == 1 || rm_is_alone(rm, place, job)))
+			if (rm->tms[place - 1].state == TM_REGISTERED &&
+			    (pass == 1 || rm_is_alone(rm, place, job)))
 				take(&rm->tms[place - 1], job, want, slots, n);
 	ASSERT(*n == want);
 	return slots;

@@ -23,7 +23,8 @@ static char *default_dir(struct err *e)
 		return xasprintf("%s/weir", xdg);
 	if (home != NULL && home[0] == '/')
 		return xasprintf("%s/.local/state/weir", home);
-	err_set(e, ERR_CONFIG, "high-availability.storageDir is not set, and there is no HOME to put it below");
+	err_set(e, ERR_CONFIG,
+	    "high-availability.storageDir is not set, and there is no HOME to put it below");
 	return NULL;
 }
 
@@ -54,8 +55,8 @@ static int make_absolute(char **path, struct err *e)
 
 int state_dir_resolve(struct conf *conf, struct err *e)
 {
-	char **const paths[] = { &conf->storage_dir, &conf->checkpoints_dir, &conf->savepoints_dir, &conf->upload_dir,
-		&conf->log_dir };
+	char **const paths[] = { &conf->storage_dir, &conf->checkpoints_dir, &conf->savepoints_dir,
+		&conf->upload_dir, &conf->log_dir };
 	size_t i;
 
 	if (conf->storage_dir[0] == '\0') {
@@ -77,7 +78,9 @@ int state_dir_resolve(struct conf *conf, struct err *e)
 
 int state_dir_make(const struct conf *conf, struct err *e)
 {
-	const struct { const char *key, *path; } dirs[] = {
+	const struct {
+		const char *key, *path;
+	} dirs[] = {
 		{ "high-availability.storageDir", conf->storage_dir },
 		{ "state.checkpoints.dir", conf->checkpoints_dir },
 		{ "web.upload.dir", conf->upload_dir },
@@ -114,8 +117,8 @@ int state_dir_lock(const struct conf *conf, struct err *e)
 		n = pread(fd, text, sizeof(text) - 1, 0);
 		text[n > 0 ? n : 0] = '\0';
 		text[strcspn(text, "\n")] = '\0';
-		err_set(e, ERR_CONFLICT, "the state directory %s is in use by the supervisor with pid %s", conf->storage_dir,
-		    text[0] != '\0' ? text : "(not yet written)");
+		err_set(e, ERR_CONFLICT, "the state directory %s is in use by the supervisor with pid %s",
+		    conf->storage_dir, text[0] != '\0' ? text : "(not yet written)");
 	} else {
 		err_set_errno(e, ERR_IO, "lock %s", path);
 	}

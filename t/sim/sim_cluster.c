@@ -15,14 +15,14 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "supervisor/dispatcher.h"
+#include "t/sim/plans.h"
 #include "t/tap.h"
-#include "worker/graph/plan.h"
 
-#define MAX_PLACES 4
-#define MAX_SLOTS  3
-#define MAX_JOBS   5
-#define MAX_HELD   16
-#define MAX_TASKS  32
+#define MAX_PLACES      4
+#define MAX_SLOTS       3
+#define MAX_JOBS        5
+#define MAX_HELD        16
+#define MAX_TASKS       32
 #define FAULTS_END_MS   4000   /* then only what was begun goes on */
 #define SETTLE_MS       60000  /* and in this time everything must run or have ended */
 #define DROP_TIMEOUT_MS 5000   /* task.cancellation.timeout */
@@ -53,7 +53,10 @@ struct held {
 	uint32_t job;
 	uint64_t attempt;
 	uint32_t n_tasks;
-	struct { uint32_t vertex, subtask, local_slot; bool over; } tasks[MAX_TASKS];
+	struct {
+		uint32_t vertex, subtask, local_slot;
+		bool over;
+	} tasks[MAX_TASKS];
 };
 
 struct place {
@@ -72,8 +75,23 @@ struct sim_job {
 	enum job_state ended; /* JOB_N_STATES: not yet */
 };
 
-enum ev_type { EVT_HELLO, EVT_DEPLOY, EVT_DROP, EVT_DROPPED, EVT_TASK, EVT_DEATH, EVT_DEATH_SEEN, EVT_SPAWN, EVT_HANG_SEEN,
-	EVT_STORED, EVT_BUILT, EVT_SUBMIT, EVT_CANCEL, EVT_STEP, EVT_STALE };
+enum ev_type {
+	EVT_HELLO,
+	EVT_DEPLOY,
+	EVT_DROP,
+	EVT_DROPPED,
+	EVT_TASK,
+	EVT_DEATH,
+	EVT_DEATH_SEEN,
+	EVT_SPAWN,
+	EVT_HANG_SEEN,
+	EVT_STORED,
+	EVT_BUILT,
+	EVT_SUBMIT,
+	EVT_CANCEL,
+	EVT_STEP,
+	EVT_STALE
+};
 
 struct ev {
 	int64_t at_ns;
@@ -205,7 +223,9 @@ static void spawn(uint32_t place)
 static void say(uint32_t place, const struct held *h, uint32_t i, enum task_state s, int64_t after_ns)
 {
 	struct place *p = &w.places[place];
-	struct ev e = { .type = EVT_TASK, .place = place, .generation = p->generation, .attempt = h->attempt };
+	struct ev e = {
+		.type = EVT_TASK, .place = place, .generation = p->generation, .attempt = h->attempt
+	};
 
 	e.state.job_id = w.jobs[h->job].id;
 	e.state.attempt = h->attempt;
@@ -255,7 +275,10 @@ static void take_deploy(struct ev *e)
 		say(e->place, h, i, TASK_RUNNING, 0);
 	}
 	if (w.jobs[h->job].bounded) {
-		struct ev step = { .type = EVT_STEP, .place = e->place, .generation = e->generation, .job = h->job,
+		struct ev step = { .type = EVT_STEP,
+			.place = e->place,
+			.generation = e->generation,
+			.job = h->job,
 			.attempt = h->attempt };
 
 		push(&step, (int64_t)rnd(300 * NS_PER_MS) + NS_PER_MS);
@@ -282,7 +305,10 @@ static void take_drop(struct ev *e)
 {
 	struct place *p = &w.places[e->place];
 	struct held *h = find_held(e->place, e->job, e->attempt);
-	struct ev answer = { .type = EVT_DROPPED, .place = e->place, .generation = e->generation, .job = e->job,
+	struct ev answer = { .type = EVT_DROPPED,
+		.place = e->place,
+		.generation = e->generation,
+		.job = e->job,
 		.attempt = e->attempt };
 	uint32_t i;
 
@@ -313,7 +339,8 @@ static int op_deploy(void *arg, struct job_master *jm, struct err *e)
 	w.n_deploys++;
 	for (place = 1; place <= w.n_places; place++)
 		for (i = 0; i < MAX_HELD; i++)
-			if (w.places[place].alive && w.places[place].held[i].used && w.places[place].held[i].job == job)
+			if (w.places[place].alive && w.places[place].held[i].used &&
+			    w.places[place].held[i].job == job)
 				broken("an attempt was deployed while tasks of another one were alive");
 	for (q = 0; q < w.n; q++)
 		if (w.queue[q].type == EVT_DEPLOY && w.queue[q].job == job && lives(&w.queue[q]))
@@ -324,7 +351,9 @@ static int op_deploy(void *arg, struct job_master *jm, struct err *e)
 		return err_set(e, ERR_IO, "the simulated exchange could not be made");
 	for (i = 0; i < jm_n_members(jm); i++) {
 		const struct jm_member *m = jm_member(jm, i);
-		struct ev ev = { .type = EVT_DEPLOY, .place = m->place, .generation = m->generation, .job = job };
+		struct ev ev = {
+			.type = EVT_DEPLOY, .place = m->place, .generation = m->generation, .job = job
+		};
 		struct place *p = &w.places[m->place];
 
 		ev.deploy.used = true;
@@ -335,7 +364,8 @@ static int op_deploy(void *arg, struct job_master *jm, struct err *e)
 
 			if (t->place != m->place)
 				continue;
-			if (t->metrics_block == UINT32_MAX || t->generation != m->generation || t->state != TASK_DEPLOYING)
+			if (t->metrics_block == UINT32_MAX || t->generation != m->generation ||
+			    t->state != TASK_DEPLOYING)
 				broken("a deployed task has no block, another generation or another state");
 			ev.deploy.tasks[ev.deploy.n_tasks].vertex = t->vertex;
 			ev.deploy.tasks[ev.deploy.n_tasks].subtask = t->subtask;
@@ -350,7 +380,10 @@ static int op_deploy(void *arg, struct job_master *jm, struct err *e)
 
 static void op_drop(void *arg, uint32_t place, uint32_t generation, const struct id128 *job, uint64_t attempt)
 {
-	struct ev e = { .type = EVT_DROP, .place = place, .generation = generation, .job = job_index(job),
+	struct ev e = { .type = EVT_DROP,
+		.place = place,
+		.generation = generation,
+		.job = job_index(job),
 		.attempt = attempt };
 
 	(void)arg;
@@ -383,10 +416,23 @@ static void op_store(void *arg, uint32_t submission, const char *path)
 	push(&e, latency());
 }
 
+static void op_unstore(void *arg, const char *artifact)
+{
+	uint32_t i;
+
+	(void)arg;
+	for (i = 0; i < dispatcher_n_jobs(w.d); i++)
+		if (jm_phase(dispatcher_job(w.d, i)) != JM_OVER &&
+		    strcmp(jm_program(dispatcher_job(w.d, i))->artifact, artifact) == 0)
+			broken("the artifact of a living job was removed");
+}
+
 static int op_build(void *arg, uint32_t submission, unsigned which, const char *artifact, uint32_t argc,
     char *const *argv, struct err *e)
 {
-	struct ev ev = { .type = EVT_BUILT, .number = submission, .which = which, .job = (uint32_t)(artifact[0] - '0') };
+	struct ev ev = {
+		.type = EVT_BUILT, .number = submission, .which = which, .job = (uint32_t)(artifact[0] - '0')
+	};
 
 	(void)arg;
 	(void)argc;
@@ -413,43 +459,17 @@ static void op_stopped(void *arg)
 	w.stopped = true;
 }
 
-static const struct dispatcher_ops ops = {
-	.deploy = op_deploy, .drop = op_drop, .kill = op_kill, .task_over = op_task_over, .store = op_store,
-	.build = op_build, .build_kill = op_build_kill, .stopped = op_stopped
-};
+static const struct dispatcher_ops ops = { .deploy = op_deploy,
+	.drop = op_drop,
+	.kill = op_kill,
+	.task_over = op_task_over,
+	.store = op_store,
+	.unstore = op_unstore,
+	.build = op_build,
+	.build_kill = op_build_kill,
+	.stopped = op_stopped };
 
 /* ---- submissions ---- */
-
-static char *make_plan(uint32_t parallelism, bool other)
-{
-	struct stream_graph *g = stream_graph_create();
-	static const enum node_type types[] = { NODE_SOURCE, NODE_MAP, NODE_SINK };
-	struct err e;
-	char *plan;
-	unsigned i;
-
-	g->job_name = xstrdup("simulated");
-	for (i = 0; i < ARRAY_LEN(types); i++) {
-		struct graph_node *n = stream_graph_add_node(g, types[i]);
-		enum fn_role role = types[i] == NODE_SOURCE ? FN_DESERIALIZER : types[i] == NODE_SINK ? FN_SERIALIZER : FN_MAIN;
-
-		n->name = xasprintf("node %u%s", i, other ? " differs" : "");
-		n->parallelism = (int32_t)parallelism;
-		n->chaining = CHAIN_NEVER;
-		n->fns[role].present = true;
-		n->fns[role].name = xstrdup("fn");
-		if (types[i] != NODE_MAP)
-			n->connector = xstrdup("simulated");
-		if (i > 0)
-			stream_graph_add_edge(g, i - 1, i, SHIP_REBALANCE);
-	}
-	plan = plan_encode(g, &e);
-	if (plan == NULL)
-		diag("plan_encode: %s", e.msg);
-	ASSERT(plan != NULL);
-	stream_graph_destroy(g);
-	return plan;
-}
 
 static void on_answer(void *arg, const struct err *e, const struct id128 *id)
 {
@@ -489,7 +509,7 @@ static void take_built(struct ev *e)
 		res.ok = false;
 		err_set(&res.err, ERR_USER, "the simulated main refused");
 	} else {
-		res.plan = make_plan(j->parallelism, j->artifact == 1 && e->which == 1);
+		res.plan = plan_text(j->parallelism, j->artifact == 1 && e->which == 1);
 		res.plan_len = strlen(res.plan);
 	}
 	dispatcher_on_built(w.d, e->number, e->which, &res, NULL);
@@ -510,7 +530,8 @@ static void check_processes(void)
 					continue;
 				for (t = 0; t < p->held[i].n_tasks; t++)
 					for (u = 0; u < p->held[k].n_tasks; u++)
-						if (p->held[i].tasks[t].local_slot == p->held[k].tasks[u].local_slot)
+						if (p->held[i].tasks[t].local_slot ==
+						    p->held[k].tasks[u].local_slot)
 							broken("a slot takes part in two attempts");
 			}
 		}
@@ -529,7 +550,8 @@ static void check_jobs(void)
 
 		for (n_taken = 0, k = 1; k <= rm_n_places(rm); k++)
 			for (s = 0; s < rm_place(rm, k)->n_slots; s++)
-				n_taken += rm_place(rm, k)->slots[s].taken && id_equal(&rm_place(rm, k)->slots[s].job, jm_id(jm));
+				n_taken += rm_place(rm, k)->slots[s].taken &&
+				    id_equal(&rm_place(rm, k)->slots[s].job, jm_id(jm));
 		jm_slots(jm, &n_slots);
 		if (n_taken > n_slots)
 			broken("a job holds slots that it was not granted");
@@ -562,9 +584,12 @@ static void check_jobs(void)
 				if (m->state == MEMBER_HELD)
 					broken("a member was not told to drop");
 				if (m->state == MEMBER_DROPPING && !m->killed &&
-				    due > m->asked_ns + (rm_is_alone(rm, m->place, jm_id(jm)) ?
-				        (jm_phase(jm) == JM_FAILING ? JM_DROP_GRACE_MS : JM_END_GRACE_MS) :
-				        DROP_TIMEOUT_MS) * NS_PER_MS)
+				    due > m->asked_ns +
+					    (rm_is_alone(rm, m->place, jm_id(jm)) ?
+						    (jm_phase(jm) == JM_FAILING ? JM_DROP_GRACE_MS :
+										  JM_END_GRACE_MS) :
+						    DROP_TIMEOUT_MS) *
+						NS_PER_MS)
 					broken("a member may take longer to drop than it is allowed to");
 			}
 			break;
@@ -606,7 +631,9 @@ static void stale(struct ev *e)
 static void handle(struct ev *e)
 {
 	struct place *p = &w.places[e->place];
-	struct ctl_hello hello = { .place = e->place, .generation = e->generation, .pid = 1000 + e->generation,
+	struct ctl_hello hello = { .place = e->place,
+		.generation = e->generation,
+		.pid = 1000 + e->generation,
 		.n_slots = p->n_slots };
 	struct ctl_attempt attempt = { .job_id = w.jobs[e->job].id, .attempt = e->attempt };
 	struct err why;
@@ -663,8 +690,8 @@ static void handle(struct ev *e)
 		break;
 	case EVT_STORED:
 		err_set(&why, ERR_IO, "the simulated disk is full");
-		dispatcher_on_stored(w.d, e->number, w.jobs[e->job].artifact == 5 ? NULL :
-		    (const char[]){ (char)('0' + e->job), '\0' }, &why);
+		dispatcher_on_stored(w.d, e->number,
+		    w.jobs[e->job].artifact == 5 ? NULL : (const char[]){ (char)('0' + e->job), '\0' }, &why);
 		break;
 	case EVT_BUILT:
 		take_built(e);
@@ -845,8 +872,8 @@ static bool run(uint64_t seed, const struct conf *conf)
 	total_kills += w.n_kills;
 	total_deploys += w.n_deploys;
 	if (w.broken != NULL)
-		diag("SEED=%" PRIu64 " RUNS=1: %s (after %" PRIu64 " events, at %" PRId64 " ms)", seed, w.broken, w.n_events,
-		    now() / NS_PER_MS);
+		diag("SEED=%" PRIu64 " RUNS=1: %s (after %" PRIu64 " events, at %" PRId64 " ms)", seed,
+		    w.broken, w.n_events, now() / NS_PER_MS);
 	return w.broken == NULL;
 }
 
@@ -878,10 +905,11 @@ int main(void)
 	for (i = 0; i < runs && n_failed < 5; i++)
 		n_failed += !run(seed + i, &conf);
 	ok(n_failed == 0, "%" PRIu64 " simulated clusters from seed %" PRIu64, i, seed);
-	diag("%" PRIu64 " events, %" PRIu64 " deaths, %" PRIu64 " deploys, %" PRIu64 " overdue drops", total_events,
-	    total_kills, total_deploys, total_overdue);
+	diag("%" PRIu64 " events, %" PRIu64 " deaths, %" PRIu64 " deploys, %" PRIu64 " overdue drops",
+	    total_events, total_kills, total_deploys, total_overdue);
 	if (runs >= 1000)
-		ok(total_kills > runs && total_deploys > runs && total_overdue > runs / 100, "and they were disturbed enough");
+		ok(total_kills > runs && total_deploys > runs && total_overdue > runs / 100,
+		    "and they were disturbed enough");
 	free(w.queue);
 	return tap_done();
 }

@@ -10,7 +10,9 @@
 
 static void hello(struct resource_manager *rm, uint32_t place, uint32_t generation, uint32_t n_slots)
 {
-	struct ctl_hello h = { .place = place, .generation = generation, .pid = 100 + place, .n_slots = n_slots };
+	struct ctl_hello h = {
+		.place = place, .generation = generation, .pid = 100 + place, .n_slots = n_slots
+	};
 
 	snprintf(h.tm_id, sizeof(h.tm_id), "127.0.0.1:%u-%06x", h.pid, generation);
 	rm_on_hello(rm, &h);
@@ -38,7 +40,8 @@ static const char *grant(struct resource_manager *rm)
 		return text;
 	len = snprintf(text, sizeof(text), "job%u:", id.b[0]);
 	for (i = 0; i < n; i++)
-		len += snprintf(text + len, sizeof(text) - (size_t)len, " %u/%u", slots[i].place, slots[i].local_slot);
+		len += snprintf(text + len, sizeof(text) - (size_t)len, " %u/%u", slots[i].place,
+		    slots[i].local_slot);
 	free(slots);
 	return text;
 }
