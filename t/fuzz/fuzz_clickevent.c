@@ -32,7 +32,8 @@ static void check(weir_ctx *ctx, const click_event *e, enum ts_format format)
 
 	ASSERT(memchr(e->page, 0, PAGE_SIZE) != NULL);
 	if (format != TS_MILLIS)
-		ASSERT(e->timestamp_ms >= INT64_C(-62167219200000) && e->timestamp_ms <= INT64_C(253402300799999));
+		ASSERT(e->timestamp_ms >= INT64_C(-62167219200000) &&
+		    e->timestamp_ms <= INT64_C(253402300799999));
 	p = put_timestamp(put_text(p, "{\"timestamp\":"), format, e->timestamp_ms);
 	p = put_json_string(put_text(p, ",\"page\":"), e->page);
 	*p++ = '}';

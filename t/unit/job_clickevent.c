@@ -40,24 +40,33 @@ static int read_json(enum ts_format format, const char *json)
 
 static void test_events(void)
 {
-	is_int(read_json(TS_PLAYGROUND, "{\"timestamp\":\"01-01-1970 12:00:00:015\",\"page\":\"/help\"}"), 1, "the playground's event");
+	is_int(read_json(TS_PLAYGROUND, "{\"timestamp\":\"01-01-1970 12:00:00:015\",\"page\":\"/help\"}"), 1,
+	    "the playground's event");
 	is_int(event.timestamp_ms, 15, "its time");
 	is_str(event.page, "/help", "its page");
-	is_int(read_json(TS_PLAYGROUND, " { \"page\" : \"/\" ,\t\"timestamp\"\n:\r\"01-01-1970 01:02:03:004\" } \n"), 1,
-	    "any order, any spacing");
+	is_int(read_json(TS_PLAYGROUND,
+		   " { \"page\" : \"/\" ,\t\"timestamp\"\n:\r\"01-01-1970 01:02:03:004\" } \n"),
+	    1, "any order, any spacing");
 	is_int(event.timestamp_ms, 3723004, "its time");
-	is_int(read_json(TS_PLAYGROUND,
-	    "{\"a\":[1,{\"b\":[]},\"]\",-1.5e3,true,null],\"page\":\"/x\",\"c\":{},\"timestamp\":\"01-01-1970 01:00:00:000\"}"), 1,
-	    "other members are passed over");
-	is_int(read_json(TS_PLAYGROUND, "{\"page\":\"\\/\\u00e9\\ud83d\\ude00\\n\\\"\\\\\",\"timestamp\":\"01-01-1970 01:00:00:000\"}"), 1,
-	    "escapes");
+	is_int(
+	    read_json(TS_PLAYGROUND,
+		"{\"a\":[1,{\"b\":[]},\"]\",-1.5e3,true,null],\"page\":\"/x\",\"c\":{},\"timestamp\":\"01-01-1970 01:00:00:000\"}"),
+	    1, "other members are passed over");
+	is_int(
+	    read_json(TS_PLAYGROUND,
+		"{\"page\":\"\\/\\u00e9\\ud83d\\ude00\\n\\\"\\\\\",\"timestamp\":\"01-01-1970 01:00:00:000\"}"),
+	    1, "escapes");
 	is_str(event.page, "/\xc3\xa9\xf0\x9f\x98\x80\n\"\\", "are what they stand for");
-	is_int(read_json(TS_PLAYGROUND, "{\"p\\u0061ge\":\"/y\",\"timestamp\":\"01-01-1970 01:00:00:000\"}"), 1, "in names too");
-	is_int(read_json(TS_PLAYGROUND, "{\"page\":\"/1\",\"page\":\"/2\",\"timestamp\":\"01-01-1970 01:00:00:000\"}"), 1, "said twice");
-	is_str(event.page, "/2", "the last one counts");
+	is_int(read_json(TS_PLAYGROUND, "{\"p\\u0061ge\":\"/y\",\"timestamp\":\"01-01-1970 01:00:00:000\"}"),
+	    1, "in names too");
 	is_int(read_json(TS_PLAYGROUND,
-	    "{\"page\":\"1234567890123456789012345678901234567890123456789012345\",\"timestamp\":\"01-01-1970 01:00:00:000\"}"), 1,
-	    "a page of 55 bytes");
+		   "{\"page\":\"/1\",\"page\":\"/2\",\"timestamp\":\"01-01-1970 01:00:00:000\"}"),
+	    1, "said twice");
+	is_str(event.page, "/2", "the last one counts");
+	is_int(
+	    read_json(TS_PLAYGROUND,
+		"{\"page\":\"1234567890123456789012345678901234567890123456789012345\",\"timestamp\":\"01-01-1970 01:00:00:000\"}"),
+	    1, "a page of 55 bytes");
 	is_int(strlen(event.page), 55, "is whole");
 }
 
@@ -72,17 +81,23 @@ static void test_malformed(void)
 		{ "{}", "no timestamp at byte 2" },
 		{ "{\"page\":\"/\"}", "no timestamp" },
 		{ "{\"timestamp\":\"01-01-1970 01:00:00:000\"}", "no page" },
-		{ "{\"timestamp\":\"01-01-1970 01:00:00:000\",\"page\":\"/\"} x", "something behind the JSON object" },
+		{ "{\"timestamp\":\"01-01-1970 01:00:00:000\",\"page\":\"/\"} x",
+		    "something behind the JSON object" },
 		{ "{\"timestamp\":\"01-01-1970 01:00:00:000\" \"page\":\"/\"}", "no comma or closing brace" },
 		{ "{\"timestamp\" \"01-01-1970 01:00:00:000\"}", "no colon" },
 		{ "{\"timestamp\":5,\"page\":\"/\"}", "a timestamp that is not a string" },
-		{ "{\"timestamp\":\"01-01-1970 13:00:00:000\",\"page\":\"/\"}", "a timestamp that is not of the expected format" },
-		{ "{\"timestamp\":\"01-01-1970 00:00:00:000\",\"page\":\"/\"}", "a timestamp that is not of the expected format" },
-		{ "{\"timestamp\":\"31-02-1970 01:00:00:000\",\"page\":\"/\"}", "a timestamp that is not of the expected format" },
-		{ "{\"timestamp\":\"01-01-1970 01:00:00:0000000000000\",\"page\":\"/\"}", "a timestamp that is not of" },
+		{ "{\"timestamp\":\"01-01-1970 13:00:00:000\",\"page\":\"/\"}",
+		    "a timestamp that is not of the expected format" },
+		{ "{\"timestamp\":\"01-01-1970 00:00:00:000\",\"page\":\"/\"}",
+		    "a timestamp that is not of the expected format" },
+		{ "{\"timestamp\":\"31-02-1970 01:00:00:000\",\"page\":\"/\"}",
+		    "a timestamp that is not of the expected format" },
+		{ "{\"timestamp\":\"01-01-1970 01:00:00:0000000000000\",\"page\":\"/\"}",
+		    "a timestamp that is not of" },
 		{ "{\"timestamp\":null,\"page\":\"/\"}", "a timestamp that is not a string" },
 		{ "{\"page\":7}", "a page that is not a string" },
-		{ "{\"page\":\"12345678901234567890123456789012345678901234567890123456\"}", "a page of more than 55 bytes" },
+		{ "{\"page\":\"12345678901234567890123456789012345678901234567890123456\"}",
+		    "a page of more than 55 bytes" },
 		{ "{\"page\":\"a\\u0000b\"}", "a page with a zero byte" },
 		{ "{\"page\":\"a", "a string without an end" },
 		{ "{\"page\":\"a\\", "an escape that is cut off" },
@@ -98,7 +113,8 @@ static void test_malformed(void)
 		{ "{\"page\":\"a\nb\"}", "a control character in a string" },
 		{ "{\"x\":}", "no value" },
 		{ "{\"x\":[1 2]}", "no comma or closing bracket" },
-		{ "{\"x\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}", "nested deeper than 32" },
+		{ "{\"x\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}",
+		    "nested deeper than 32" },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -111,7 +127,8 @@ static void test_malformed(void)
 	}
 	/* Every beginning of a good event is a bad one. */
 	{
-		static const char good[] = "{\"timestamp\":\"01-01-1970 12:00:00:015\",\"page\":\"/he\\u0041lp\"}";
+		static const char good[] =
+		    "{\"timestamp\":\"01-01-1970 12:00:00:015\",\"page\":\"/he\\u0041lp\"}";
 		int n_bad = 0;
 
 		for (size_t n = 0; n < sizeof(good) - 1; n++)
@@ -130,7 +147,8 @@ static int64_t parsed(enum ts_format format, const char *text)
 static void test_timestamps(void)
 {
 	is_int(parsed(TS_PLAYGROUND, "01-01-1970 11:59:59:999"), 43199999, "the last ms before noon");
-	is_int(parsed(TS_PLAYGROUND, "01-01-1970 12:00:00:000"), 0, "12 is the hour 0: noon reads as midnight");
+	is_int(parsed(TS_PLAYGROUND, "01-01-1970 12:00:00:000"), 0,
+	    "12 is the hour 0: noon reads as midnight");
 	is_int(parsed(TS_HH, "01-01-1970 12:00:00:000"), 43200000, "on a 24-hour clock noon is noon");
 	is_int(parsed(TS_HH, "01-01-1970 24:00:00:000"), INT64_MIN, "there is no hour 24");
 	is_int(parsed(TS_HH, "29-02-2000 23:59:59:999"), INT64_C(951868799999), "a leap day");
@@ -153,7 +171,8 @@ static void test_timestamps(void)
 	is_int(parsed(TS_MILLIS, "-"), INT64_MIN, "no digits");
 	is_int(read_json(TS_MILLIS, "{\"timestamp\":15015,\"page\":\"/\"}"), 1, "a number in JSON");
 	is_int(event.timestamp_ms, 15015, "is read");
-	is_int(read_json(TS_MILLIS, "{\"timestamp\":\"15015\",\"page\":\"/\"}"), 1, "and so is one in quotes");
+	is_int(read_json(TS_MILLIS, "{\"timestamp\":\"15015\",\"page\":\"/\"}"), 1,
+	    "and so is one in quotes");
 }
 
 static void test_round_trip(void)
@@ -164,12 +183,14 @@ static void test_round_trip(void)
 
 	for (int f = 0; f < TS_N_FORMATS; f++)
 		for (size_t s = 0; s < sizeof(steps) / sizeof(steps[0]); s++)
-			for (int64_t ms = 0, i = 0; i < 4000 && ms < INT64_C(250000000000000); i++, ms += steps[s], n++) {
+			for (int64_t ms = 0, i = 0; i < 4000 && ms < INT64_C(250000000000000);
+			     i++, ms += steps[s], n++) {
 				char *p = put_timestamp(text, (enum ts_format)f, ms);
 				int quoted = f != TS_MILLIS;
 				int64_t back = 0;
 
-				if (parse_timestamp((enum ts_format)f, text + quoted, (uint32_t)(p - text) - 2 * (uint32_t)quoted, &back) < 0)
+				if (parse_timestamp((enum ts_format)f, text + quoted,
+					(uint32_t)(p - text) - 2 * (uint32_t)quoted, &back) < 0)
 					n_wrong++;
 				else if (f == TS_PLAYGROUND && ms / 43200000 % 2 == 1)
 					n_wrap += back == ms - 43200000;
@@ -180,9 +201,12 @@ static void test_round_trip(void)
 	ok(n_wrap > 1000, "but for the playground's afternoons, which are mornings: the clock has 12 hours");
 }
 
-static void write_one(enum ts_format format, const click_statistics *s, char *buf, uint32_t cap, uint32_t *len)
+static void write_one(enum ts_format format, const click_statistics *s, char *buf, uint32_t cap,
+    uint32_t *len)
 {
-	weir_message_out out = { .struct_size = sizeof(out), .value = buf, .value_cap = cap, .timestamp_ms = 99 };
+	weir_message_out out = {
+		.struct_size = sizeof(out), .value = buf, .value_cap = cap, .timestamp_ms = 99
+	};
 
 	is_int(write_statistics(s, &out, format), 0, "a result is written");
 	is_int(out.timestamp_ms, WEIR_MIN_TIMESTAMP, "with the time of writing");
@@ -198,7 +222,8 @@ static void test_statistics(void)
 	uint32_t len;
 
 	write_one(TS_PLAYGROUND, &s, buf, sizeof(buf), &len);
-	is_str(buf, "{\"windowStart\":\"01-01-1970 12:00:00:000\",\"windowEnd\":\"01-01-1970 12:00:15:000\",\"page\":\"/help\",\"count\":1000}",
+	is_str(buf,
+	    "{\"windowStart\":\"01-01-1970 12:00:00:000\",\"windowEnd\":\"01-01-1970 12:00:15:000\",\"page\":\"/help\",\"count\":1000}",
 	    "as the playground writes it");
 	write_one(TS_ISO, &s, buf, sizeof(buf), &len);
 	like(buf, "\"windowEnd\":\"1970-01-01T00:00:15.000Z\"", "in ISO 8601");
@@ -214,7 +239,8 @@ static void test_statistics(void)
 	like(buf, "\\u0001\\u0001\",\"count\":-9223372036854775808}", "the longest there is");
 	memset(buf, 'x', sizeof(buf));
 	write_one(TS_MILLIS, &s, buf, 20, &len);
-	ok(len > 20 && buf[0] == 'x' && buf[20] == 'x', "too small a room is not written to, and the need is told");
+	ok(len > 20 && buf[0] == 'x' && buf[20] == 'x',
+	    "too small a room is not written to, and the need is told");
 }
 
 int main(void)

@@ -48,7 +48,8 @@ static void test_defaults(void)
 	is_str(o.servers, "localhost:9092", "servers");
 	is_int(o.startup, KAFKA_START_GROUP, "from the group's offsets");
 	is_int(o.reset, KAFKA_RESET_EARLIEST, "else from the earliest");
-	ok(!o.bounded && !o.skip_malformed && o.discovery_ms == 0, "unbounded, malformed messages fail, no discovery");
+	ok(!o.bounded && !o.skip_malformed && o.discovery_ms == 0,
+	    "unbounded, malformed messages fail, no discovery");
 	is_int(o.fetch_wait_max_ms, 500, "librdkafka's wait");
 	end();
 	begin(NODE_SINK);
@@ -74,7 +75,9 @@ static void test_values(void)
 	is_int(kafka_client_validate(&node, &e), 0, "all of them: %s", e.msg);
 	is_int(kafka_options_parse(&node, &o, &e), 0, "are read");
 	is_int(o.startup_timestamp_ms, INT64_C(1767225600000), "timestamp");
-	ok(o.bounded && o.skip_malformed && o.startup == KAFKA_START_TIMESTAMP && o.reset == KAFKA_RESET_LATEST, "words");
+	ok(o.bounded && o.skip_malformed && o.startup == KAFKA_START_TIMESTAMP &&
+		o.reset == KAFKA_RESET_LATEST,
+	    "words");
 	is_int(o.discovery_ms, 300000, "interval");
 	is_int(o.fetch_wait_max_ms, 10, "wait");
 	end();
@@ -104,14 +107,18 @@ static void test_refused(void)
 	refused("scan.startup.timestamp-millis", "1", "is for scan.startup.mode timestamp only");
 	refused("scan.bounded.mode", "yes", "must be unbounded or latest-offset");
 	refused("on-malformed", "ignore", "option on-malformed: \"ignore\" must be fail or skip");
-	refused("scan.topic-partition-discovery.interval", "often", "option scan.topic-partition-discovery.interval: ");
+	refused("scan.topic-partition-discovery.interval", "often",
+	    "option scan.topic-partition-discovery.interval: ");
 	refused("properties.fetch.wait.max.ms", "-5", "option properties.fetch.wait.max.ms");
-	refused("properties.auto.offset.reset", "oldest", "option properties.auto.offset.reset: \"oldest\" must be");
+	refused("properties.auto.offset.reset", "oldest",
+	    "option properties.auto.offset.reset: \"oldest\" must be");
 	refused("properties.fetch.min.byte", "1",
 	    "No such configuration property: \"fetch.min.byte\"; did you mean fetch.min.bytes?");
 	refused("properties.fetch.min.bytes", "many", "option properties.fetch.min.bytes: Invalid value");
-	refused("properties.enable.auto.commit", "true", "option properties.enable.auto.commit cannot be set: the source");
-	refused("properties.message.timeout.ms", "5", "cannot be set: a message that cannot be delivered waits");
+	refused("properties.enable.auto.commit", "true",
+	    "option properties.enable.auto.commit cannot be set: the source");
+	refused("properties.message.timeout.ms", "5",
+	    "cannot be set: a message that cannot be delivered waits");
 
 	begin(NODE_SOURCE);
 	set("properties.bootstrap.servers", "h:1");

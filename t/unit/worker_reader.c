@@ -48,7 +48,7 @@ static int64_t excluded_ns;
 static char user_error[256];
 static struct task *task;
 static struct reader *r;
-static struct operator *op;
+static struct operator* op;
 
 static int fake_fetch(struct fetcher *base, struct raw_message *out, unsigned max, struct err *e)
 {
@@ -91,17 +91,18 @@ __attribute__((format(printf, 2, 0))) static void ctx_fail(weir_ctx *ctx, const 
 }
 static const weir_ctx_api ctx_api = { .struct_size = sizeof(weir_ctx_api), .fail = ctx_fail };
 
-static int no_open(struct operator *o, struct err *e)
+static int no_open(struct operator* o, struct err *e)
 {
 	(void)o, (void)e;
 	return 0;
 }
-static void no_close(struct operator *o)
+static void no_close(struct operator* o)
 {
 	(void)o;
 }
-static const struct operator_type source_type = { .name = "source", .size = sizeof(struct operator), .open = no_open,
-	.close = no_close };
+static const struct operator_type source_type = {
+	.name = "source", .size = sizeof(struct operator), .open = no_open, .close = no_close
+};
 static struct graph_node node;
 
 static void begin(int64_t bound_ms, int64_t idle_ms, bool skip)
@@ -142,8 +143,13 @@ static void end(void)
 static void put_value(uint32_t split, const void *value, uint32_t len)
 {
 	F.queue[F.n++] = (struct raw_message){ RAW_MESSAGE, split,
-		{ .struct_size = sizeof(weir_message), .value = value, .value_len = len, .timestamp_ms = 7, .topic = "t",
-		    .partition = (int32_t)split, .offset = F.offsets[split]++ } };
+		{ .struct_size = sizeof(weir_message),
+		    .value = value,
+		    .value_len = len,
+		    .timestamp_ms = 7,
+		    .topic = "t",
+		    .partition = (int32_t)split,
+		    .offset = F.offsets[split]++ } };
 }
 static void put(uint32_t split, int64_t ts)
 {
@@ -153,7 +159,10 @@ static void put(uint32_t split, int64_t ts)
 static void put_end(uint32_t split)
 {
 	F.queue[F.n++] = (struct raw_message){ RAW_END, split,
-		{ .struct_size = sizeof(weir_message), .topic = "t", .partition = (int32_t)split, .offset = F.offsets[split] } };
+		{ .struct_size = sizeof(weir_message),
+		    .topic = "t",
+		    .partition = (int32_t)split,
+		    .offset = F.offsets[split] } };
 }
 
 /* Poll until it waits or ends; returns the deadline through *deadline_ns. */
@@ -231,7 +240,8 @@ static void test_records(void)
 	is_int(last_ts('w'), 2799, "the lowest timestamp there is moves nothing");
 	put(0, WEIR_MIN_TIMESTAMP);
 	drain(NULL);
-	like(task->failure, "topic t, partition 0, offset 5: the timestamp assigner gave no timestamp", "none fails the task");
+	like(task->failure, "topic t, partition 0, offset 5: the timestamp assigner gave no timestamp",
+	    "none fails the task");
 	end();
 }
 
@@ -325,7 +335,8 @@ static void test_malformed(void)
 	put_value(0, "{\"a\":\x01\xff'", 8);
 	put(0, 2);
 	drain(NULL);
-	like(task->failure, "topic t, partition 0, offset 1: malformed message: 8 bytes; its bytes: '{\"a\":\\x01\\xff''",
+	like(task->failure,
+	    "topic t, partition 0, offset 1: malformed message: 8 bytes; its bytes: '{\"a\":\\x01\\xff''",
 	    "a malformed message fails the task and is named");
 	is_int(count('r'), 1, "nothing of what is behind it is emitted");
 	end();

@@ -100,6 +100,9 @@ rd_kafka_conf_t *kafka_client_conf(const struct kafka_options *o, const char *cl
 		{ "enable.partition.eof", "true" },
 		/* Positions are found before the assignment; one that the broker does not have must not be skipped. */
 		{ "auto.offset.reset", "error" },
+		/* Nobody joins the group, so no session is kept. But destroy waits this long for a commit that waits
+		 * for the group's coordinator: with the default of 45 s a worker would be killed at a drop. */
+		{ "session.timeout.ms", "10" },
 	};
 	static const struct setting producer_defaults[] = {
 		{ "enable.idempotence", "true" },
