@@ -35,8 +35,10 @@ void cluster_destroy(struct cluster *c);
 
 /* On SIGCHLD. */
 void cluster_reap(struct cluster *c);
-/* A reloaded configuration, which outlives the cluster or the next call. More TaskManagers are forked at once; fewer
- * take effect at the next start. */
+/*
+ * A reloaded configuration, which outlives the cluster or the next call. More TaskManagers are forked
+ * at once; fewer take effect at the next start.
+ */
 void cluster_set_conf(struct cluster *c, const struct conf *conf);
 /* What there is, into the log. */
 void cluster_dump(const struct cluster *c);

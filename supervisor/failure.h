@@ -39,8 +39,9 @@ struct failure_history {
 	bool truncated; /* older ones were forgotten */
 };
 /*
- * Takes ownership of what is in f.  Keeps the newest `limit`.  While slots are missing the same failure comes about
- * every second: it is kept once, with its newest time, so that it does not drive out why they are missing.
+ * Takes ownership of what is in f.  Keeps the newest `limit`.  While slots are missing the same
+ * failure comes about every second: it is kept once, with its newest time, so that it does not drive
+ * out why they are missing.
  */
 void failure_history_add(struct failure_history *h, struct job_failure *f, size_t limit);
 void failure_history_fini(struct failure_history *h);

@@ -229,7 +229,10 @@ static void suspended(struct job_master *jm)
 	over(jm, JOB_SUSPENDED);
 }
 
-/* Failures and slots reach a job only while it has members or a request; the rest of `bug` is as impossible. */
+/*
+ * Failures and slots reach a job only while it has members or a request; the rest of `bug` is as
+ * impossible.
+ */
 static event_fn *const table[JM_N_PHASES][EV_N] = {
 	/*                  START  SLOTS   TIMER   FAILURE FINISHED GONE       CANCEL  SUSPEND */
 	[JM_CREATED] = { start, bug, bug, bug, bug, bug, cancel, suspend },

@@ -31,7 +31,10 @@
 #include "supervisor/resource_manager.h"
 #include "supervisor/restart.h"
 
-/* A TaskManager with tasks of this job alone is killed when it has not dropped them in this time after a failure … */
+/*
+ * A TaskManager with tasks of this job alone is killed when it has not dropped them in this time after
+ * a failure …
+ */
 #define JM_DROP_GRACE_MS 100
 /* … and in this one where nothing waits for it: after the last record or at a cancel. */
 #define JM_END_GRACE_MS 1000
@@ -80,7 +83,10 @@ struct jm_ops {
 	uint32_t (*slots_free)(void *arg);
 	uint32_t (*block_take)(void *arg, uint32_t place, uint32_t generation);
 	void (*block_give)(void *arg, uint32_t place, uint32_t generation, uint32_t block);
-	/* Send the attempt's tasks to all its members; -1: the attempt fails with e. Some may have them already. */
+	/*
+	 * Send the attempt's tasks to all its members; -1: the attempt fails with e. Some may have
+	 * them already.
+	 */
 	int (*deploy)(void *arg, struct job_master *jm, struct err *e);
 	void (*drop)(void *arg, struct job_master *jm, uint32_t place, uint32_t generation);
 	void (*kill)(void *arg, struct job_master *jm, uint32_t place, uint32_t generation, const char *why);
@@ -114,7 +120,10 @@ void jm_on_dropped(struct job_master *jm, uint32_t place, uint32_t generation, u
 void jm_on_tm_lost(struct job_master *jm, uint32_t place, uint32_t generation, int signo,
     const char *obituary);
 void jm_on_time(struct job_master *jm);
-/* When jm_on_time is due, monotonic; INT64_MAX: never. Asked after every event, of any job: it depends on neighbours. */
+/*
+ * When jm_on_time is due, monotonic; INT64_MAX: never. Asked after every event, of any job: it depends
+ * on neighbours.
+ */
 int64_t jm_deadline_ns(const struct job_master *jm);
 
 /* What is known. Borrowed until the next event. */

@@ -269,9 +269,10 @@ static int run(struct supervisor *s)
 }
 
 /*
- * Children get titles of their own, in place of the command line.  The kernel shows such a title alone, so that
- * `pgrep -f '^taskmanager tm-2$'` finds it, only where the last byte of the area was overwritten; setproctitle
- * overwrites the end of argv[0], so that has to be the end of all.  Returns copies of the arguments.
+ * Children get titles of their own, in place of the command line.  The kernel shows such a title
+ * alone, so that `pgrep -f '^taskmanager tm-2$'` finds it, only where the last byte of the area was
+ * overwritten; setproctitle overwrites the end of argv[0], so that has to be the end of all.  Returns
+ * copies of the arguments.
  */
 static char **prepare_titles(int argc, char **argv, char **envp)
 {

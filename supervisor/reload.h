@@ -1,6 +1,6 @@
 /*
- * What a reload would change: the difference of two configurations, as a list of keys.  All or nothing: where a key
- * differs that cannot change while running, nothing is applied.
+ * What a reload would change: the difference of two configurations, as a list of keys.  All or
+ * nothing: where a key differs that cannot change while running, nothing is applied.
  */
 #ifndef SUPERVISOR_RELOAD_H
 #define SUPERVISOR_RELOAD_H

@@ -10,8 +10,9 @@
 #include "base/conf.h"
 
 /*
- * Fill in the paths that were not given.  The state directory is /var/lib/weir for root, else $XDG_STATE_HOME/weir or
- * ~/.local/state/weir.  state.savepoints.dir stays empty: a savepoint without a target is refused, as in Flink.
+ * Fill in the paths that were not given.  The state directory is /var/lib/weir for root, else
+ * $XDG_STATE_HOME/weir or ~/.local/state/weir.  state.savepoints.dir stays empty: a savepoint without
+ * a target is refused, as in Flink.
  */
 int state_dir_resolve(struct conf *conf, struct err *e);
 /* Make what is missing. */

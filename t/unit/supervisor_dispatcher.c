@@ -1,6 +1,6 @@
 /*
- * The Dispatcher: what becomes of a submission in each of its steps, which job an event is handed to, slots that
- * go from job to job, ended jobs that are forgotten, and the orderly stop.
+ * The Dispatcher: what becomes of a submission in each of its steps, which job an event is handed to,
+ * slots that go from job to job, ended jobs that are forgotten, and the orderly stop.
  */
 #include <stdlib.h>
 
