@@ -178,8 +178,8 @@ static char *put_text(char *p, const char *text)
  * written as their last four digits. */
 static char *put_timestamp(char *p, enum ts_format format, int64_t ms)
 {
-	int64_t days = ms >= 0 ? ms / MS_PER_DAY : -((MS_PER_DAY - 1 - ms) / MS_PER_DAY);
-	int64_t of_day = ms - days * MS_PER_DAY, year;
+	int64_t days = ms / MS_PER_DAY - (ms % MS_PER_DAY < 0), year;
+	int64_t of_day = (ms % MS_PER_DAY + MS_PER_DAY) % MS_PER_DAY;
 	int64_t hour = of_day / 3600000, min = of_day / 60000 % 60, sec = of_day / 1000 % 60;
 	unsigned mon, day;
 	char num[24];

@@ -216,6 +216,8 @@ static int64_t last_ts(char kind)
 
 static void test_records(void)
 {
+	event third;
+
 	begin(200, 0, false);
 	reader_add_split(r, "t", 0, 0, READER_NO_END);
 	reader_discovered(r, false);
@@ -227,7 +229,8 @@ static void test_records(void)
 	is_int(drain(NULL), SOURCE_WAIT, "messages taken");
 	is_int(count('r'), 3, "three records");
 	is_int(task->out[1].ts, 3000, "with the assigner's time");
-	is_int(((const event *)(const void *)task->out[2].data)->id, 2, "and their content");
+	memcpy(&third, task->out[2].data, sizeof(third));
+	is_int(third.id, 2, "and their content");
 	is_int(last_ts('w'), 3000 - 200 - 1, "the watermark is the highest time - bound - 1");
 	is_int(reader_position(r, 0), 4, "the position is behind what was passed over too");
 	is_int(metrics_get(&task->metrics, METRIC_records_in), 3, "records are counted");
