@@ -394,12 +394,14 @@ static bool all_finished(const struct reader *r)
 static void count_batch(struct reader *r, int64_t now_ns)
 {
 	struct metrics_task *m = r->host.metrics;
-	int64_t wall_ms = clock_wall_ms(r->host.clock);
+	int64_t wall_ms = clock_wall_ms(r->host.clock), lag_ms;
 
 	if (r->batch_records > 0) {
 		metrics_add(m, METRIC_records_in, r->batch_records);
 		metrics_add(m, METRIC_bytes_in, r->batch_bytes);
-		metrics_set(m, METRIC_emit_event_time_lag, wall_ms - r->emitted_ts);
+		if (__builtin_sub_overflow(wall_ms, r->emitted_ts, &lag_ms))
+			lag_ms = INT64_MAX;
+		metrics_set(m, METRIC_emit_event_time_lag, lag_ms);
 		metrics_set(m, METRIC_last_record_wall_ms, wall_ms);
 		r->last_message_ns = now_ns;
 	}
