@@ -2,6 +2,7 @@
  * Keyed state: tables of key groups against a plain array, growth in steps, removal,
  * key kinds, the arena below.
  */
+#include <sys/resource.h>
 #include <time.h>
 
 #include "base/err.h"
@@ -54,7 +55,8 @@ static void strings(void)
 	key.data = big;
 	key.len = sizeof(big);
 	b = keyed_table_upsert(&t, &key, key_hash_string(big, sizeof(big)), 1, &added, &e);
-	ok(b != 0 && keyed_table_find(&t, &key, key_hash_string(big, sizeof(big)), 1) == b, "a key of 100,000 bytes");
+	ok(b != 0 && keyed_table_find(&t, &key, key_hash_string(big, sizeof(big)), 1) == b,
+	    "a key of 100,000 bytes");
 	keyed_table_remove(&t, b);
 	is_int(keyed_table_find(&t, &key, key_hash_string(big, sizeof(big)), 1), 0, "is gone when removed");
 	is_int(t.n_entries, 3, "three are left");
@@ -64,7 +66,8 @@ static void strings(void)
 	a = keyed_table_upsert(&t, &key, key_hash_string("Aa", 2), 1, &added, &e);
 	key.data = "BB";
 	b = keyed_table_upsert(&t, &key, key_hash_string("BB", 2), 1, &added, &e);
-	ok(key_hash_string("Aa", 2) == key_hash_string("BB", 2) && a != b && added, "keys of equal hash are told apart");
+	ok(key_hash_string("Aa", 2) == key_hash_string("BB", 2) && a != b && added,
+	    "keys of equal hash are told apart");
 	keyed_table_fini(&t);
 }
 
@@ -80,7 +83,8 @@ static void range(void)
 	while (key_group(key_hash_long(k), 128) >= 64)
 		k++;
 	key.num = k;
-	is_int(keyed_table_upsert(&t, &key, key_hash_long(k), 1, &added, &e), 0, "a key of another subtask's group is refused");
+	is_int(keyed_table_upsert(&t, &key, key_hash_long(k), 1, &added, &e), 0,
+	    "a key of another subtask's group is refused");
 	like(e.msg, "64 to 127", "naming the groups");
 	is_int(keyed_table_find(&t, &key, key_hash_long(k), 1), 0, "and not found");
 	keyed_table_fini(&t);
@@ -162,8 +166,126 @@ static void arenas(void)
 		memset(arena_at(&a, r[i]), i, 100000);
 	}
 	ok(*(uint8_t *)arena_at(&a, r[0]) == 0 && *(uint8_t *)arena_at(&a, r[4]) == 4 &&
-	    ((uint8_t *)arena_at(&a, s))[((size_t)5 << 20) - 1] == 0x5a, "allocations do not overlap");
+		((uint8_t *)arena_at(&a, s))[((size_t)5 << 20) - 1] == 0x5a,
+	    "allocations do not overlap");
 	arena_fini(&a);
+}
+
+/* Keys that differ in one byte only, all of one hash: the bytes alone tell them apart. */
+static void bytes_alone(void)
+{
+	struct keyed_table t;
+	struct err e;
+	uint8_t bytes[40];
+	weir_key key = { 0, bytes, 0 };
+	int n_made = 0, wrong = 0;
+	bool added;
+
+	keyed_table_init(&t, WEIR_KEY_BYTES, 0, 128, 0, 128);
+	memset(bytes, 'x', sizeof(bytes));
+	for (int pass = 0; pass < 2; pass++) {
+		for (key.len = 0; key.len <= sizeof(bytes); key.len++) {
+			wrong += keyed_table_upsert(&t, &key, 5, 1, &added, &e) == 0 || added != (pass == 0);
+			n_made += added;
+			for (uint32_t i = 0; i < key.len; i++) {
+				bytes[i] = 'y';
+				wrong += keyed_table_upsert(&t, &key, 5, 1, &added, &e) == 0 ||
+				    added != (pass == 0);
+				n_made += added;
+				bytes[i] = 'x';
+			}
+		}
+	}
+	is_int(n_made, 41 + 40 * 41 / 2, "keys of 0 to 40 bytes and of one hash, each differing in one byte");
+	is_int(wrong, 0, "are made once and found again");
+	keyed_table_fini(&t);
+}
+
+/* What was removed is not remembered, not even where its memory still looks like it. */
+static void removed(void)
+{
+	struct keyed_table t;
+	arena_ref a;
+	bool added;
+
+	keyed_table_init(&t, WEIR_KEY_LONG, 8, 128, 0, 128);
+	put(&t, 1, (int64_t)1 << 32, &added);
+	a = put(&t, 1, (int64_t)2 << 32, &added);
+	*(int64_t *)keyed_acc(keyed_entry(&t, a)) = 42;
+	keyed_table_remove(&t, a);
+	is_int(find(&t, 1, (int64_t)2 << 32), 0, "a removed entry is not found");
+	a = put(&t, 1, (int64_t)2 << 32, &added);
+	ok(a != 0 && added, "and made anew when asked for");
+	is_int(*(int64_t *)keyed_acc(keyed_entry(&t, a)), 0, "with a zeroed accumulator");
+	is_int(t.n_entries, 2, "two entries in all");
+	keyed_table_fini(&t);
+}
+
+/* No memory: a sentence, nothing broken, and what was there stays. */
+static void no_memory(void)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	diag("no limit of memory under a sanitizer");
+#else
+	struct rlimit was, now;
+	struct keyed_table t;
+	struct err e = { 0 };
+	weir_key key = { 0, NULL, 0 };
+	int64_t n = 0, wrong = 0;
+	bool added;
+
+	keyed_table_init(&t, WEIR_KEY_LONG, 1000, 1, 0, 1);
+	put(&t, -1, 7, &added);
+	getrlimit(RLIMIT_AS, &was);
+	now = was;
+	now.rlim_cur = (rlim_t)64 << 20;
+	ASSERT(setrlimit(RLIMIT_AS, &now) == 0);
+	while (n < 100000) {
+		key.num = n;
+		if (keyed_table_upsert(&t, &key, key_hash_long(n), 7, &added, &e) == 0)
+			break;
+		n++;
+	}
+	setrlimit(RLIMIT_AS, &was);
+	ok(n > 1000 && n < 100000, "memory ends at %lld entries", (long long)n);
+	like(e.msg, "no memory for keyed state", "with a sentence");
+	is_int(t.n_entries, n + 1, "no entry is counted that is not there");
+	for (int64_t k = -1; k < n; k++)
+		wrong += find(&t, k, 7) == 0;
+	is_int(wrong, 0, "all that were made are found");
+	ok(find(&t, n, 7) == 0 && put(&t, n, 7, &added) != 0 && added,
+	    "and it goes on when there is memory again");
+	for (int64_t k = -1; k <= n; k++)
+		keyed_table_remove(&t, find(&t, k, 7));
+	is_int(t.arena.used_bytes, 0, "nothing was lost");
+	keyed_table_fini(&t);
+#endif
+}
+
+/* Growing, removing and finding while a large table moves. */
+static void while_growing(void)
+{
+	struct keyed_table t;
+	bool added;
+	int64_t n = 0, wrong = 0;
+
+	keyed_table_init(&t, WEIR_KEY_LONG, 8, 1, 0, 1);
+	while (n < 300000) {
+		put(&t, n++, 7, &added);
+		if (t.groups[0].old == NULL || t.groups[0].old_moved % 4096 > 32)
+			continue;
+		/* in the old table, in the new one, and in both */
+		for (int64_t k = 0; k < n; k += n / 7)
+			wrong += put(&t, k, 7, &added) == 0 || added || find(&t, k, 7) == 0;
+	}
+	is_int(wrong, 0, "entries are found in both tables while a growth is under way");
+	while (t.groups[0].old == NULL)
+		put(&t, n++, 7, &added);
+	keyed_table_remove(&t, find(&t, 3, 7));
+	for (int64_t k = 0; k < n; k++)
+		wrong += (find(&t, k, 7) == 0) != (k == 3);
+	is_int(wrong, 0, "a removal amid a growth takes out that one only");
+	keyed_table_fini(&t);
 }
 
 int main(void)
@@ -172,6 +294,10 @@ int main(void)
 	range();
 	model(128);
 	model(1);
+	bytes_alone();
+	removed();
+	while_growing();
+	no_memory();
 	arenas();
 	return tap_done();
 }

@@ -3,79 +3,15 @@
  * sorted list; and its live windows.
  */
 #include "t/tap.h"
-#include "t/unit/fake_task.h"
-#include "worker/graph/job_graph.h"
-#include "worker/operators/operators.h"
+#include "t/unit/window_fixture.h"
 #include "worker/operators/window_ends.h"
-
-typedef struct event { int64_t key; int64_t amount; } event;
-WEIR_TYPE(event);
-typedef struct result { int64_t key, start_ms, end_ms, sum, ctx_ts, ctx_wm; } result;
-WEIR_TYPE(result);
-
-WEIR_KEY_BY_LONG(by_key, event, key);
-WEIR_AGGREGATE(total, event, int64_t, int64_t);
-static void total_create(int64_t *acc) { *acc = 0; }
-static int total_add(weir_ctx *ctx, int64_t *acc, const event *in)
-{
-	if (in->amount == 666)
-		return weir_fail(ctx, "the amount is unlucky");
-	if (in->amount == 667)
-		return -3;
-	*acc += in->amount;
-	return 0;
-}
-static int total_merge(weir_ctx *ctx, int64_t *acc, const int64_t *other) { (void)ctx; *acc += *other; return 0; }
-static int total_result(weir_ctx *ctx, const int64_t *acc, int64_t *out) { (void)ctx; *out = *acc; return 0; }
-WEIR_WINDOW_FUNCTION(describe, int64_t, result)(weir_ctx *ctx, const weir_key *key, const weir_window *w, const int64_t *in,
-    weir_out *out)
-{
-	result r = { key->num, w->start_ms, w->end_ms, *in, weir_timestamp(ctx), weir_watermark(ctx) };
-	WEIR_EMIT(out, result, &r);
-	return 0;
-}
-
-static struct graph_node node;
-static struct graph_node *window_node(int64_t size_ms, int64_t offset_ms, weir_time time, bool with_fn)
-{
-	static char name[] = "Total";
-
-	memset(&node, 0, sizeof(node));
-	node.type = NODE_WINDOW;
-	node.name = name;
-	node.assigner = weir_tumbling_event_time(size_ms);
-	node.assigner.time = time;
-	node.assigner.offset_ms = offset_ms;
-	node.fns[FN_KEY].present = node.fns[FN_AGGREGATE].present = true;
-	node.fns[FN_KEY].code = &by_key;
-	node.fns[FN_AGGREGATE].code = &total;
-	node.fns[FN_WINDOW].present = with_fn;
-	node.fns[FN_WINDOW].code = &describe;
-	return &node;
-}
-
-static void add(struct operator *op, int64_t key, int64_t amount, int64_t ts)
-{
-	event ev = { key, amount };
-	struct record r = { &ev, sizeof(ev), key_hash_long(key), ts };
-
-	op->type->record(op, &r);
-}
-
-static result at(const struct task *t, size_t i)
-{
-	result r = { 0, 0, 0, 0, 0, 0 };
-
-	if (i < t->n_out && t->out[i].len == sizeof(r))
-		memcpy(&r, t->out[i].data, sizeof(r));
-	return r;
-}
 
 static void by_hand(void)
 {
 	struct task *t = fake_task();
 	struct err e;
-	struct operator *op = fake_operator(t, &operator_window, window_node(10, 0, WEIR_EVENT_TIME, true), &e);
+	struct operator *op =
+	    fake_operator(t, &operator_window, window_node(10, 0, WEIR_EVENT_TIME, true), &e);
 
 	add(op, 1, 5, 0);
 	add(op, 2, 7, 9);
@@ -96,7 +32,8 @@ static void by_hand(void)
 	is_int(at(t, 2).ctx_wm, 9, "and it shows the watermark");
 	is_str(t->out[4].kind == 'w' ? "w" : "?", "w", "the watermark follows the results");
 	add(op, 1, 5, 9);
-	is_int(metrics_get(&t->metrics, METRIC_late_dropped), 1, "a record of the fired window is late and counted");
+	is_int(metrics_get(&t->metrics, METRIC_late_dropped), 1,
+	    "a record of the fired window is late and counted");
 	add(op, 1, 5, 10);
 	is_int(metrics_get(&t->metrics, METRIC_late_dropped), 1, "one of the next window is not");
 	fake_advance(op, WEIR_MAX_TIMESTAMP);
@@ -110,7 +47,8 @@ static void offsets_and_plain_results(void)
 {
 	struct task *t = fake_task();
 	struct err e;
-	struct operator *op = fake_operator(t, &operator_window, window_node(10, 3, WEIR_EVENT_TIME, false), &e);
+	struct operator *op =
+	    fake_operator(t, &operator_window, window_node(10, 3, WEIR_EVENT_TIME, false), &e);
 	int64_t sum;
 
 	add(op, 1, 5, 2);
@@ -150,7 +88,8 @@ static void failures(void)
 {
 	struct task *t = fake_task();
 	struct err e;
-	struct operator *op = fake_operator(t, &operator_window, window_node(10, 0, WEIR_EVENT_TIME, true), &e);
+	struct operator *op =
+	    fake_operator(t, &operator_window, window_node(10, 0, WEIR_EVENT_TIME, true), &e);
 
 	add(op, 1, 666, 5);
 	like(t->failure, "the amount is unlucky", "a function's own sentence");
@@ -203,7 +142,8 @@ static void against_reference(unsigned seed)
 	struct err e;
 	int64_t want[N_KEYS][N_WINDOWS] = { { 0 } }, got[N_KEYS][N_WINDOWS] = { { 0 } };
 	int fired[N_KEYS][N_WINDOWS] = { { 0 } }, wrong = 0, late = 0;
-	struct operator *op = fake_operator(t, &operator_window, window_node(100, 0, WEIR_EVENT_TIME, true), &e);
+	struct operator *op =
+	    fake_operator(t, &operator_window, window_node(100, 0, WEIR_EVENT_TIME, true), &e);
 	int64_t now = 0, wm = WEIR_MIN_TIMESTAMP;
 	size_t i;
 	int n, k, w;

@@ -21,8 +21,8 @@ static inline bool operator_ok(struct operator *op, int rc, const char *what)
 	return false;
 }
 
-/* Open and close the function of a role, where it has such calls. What was not opened is not closed: `opened` is the
- * operator's own set of roles, zero before open. */
+/* Open and close the function of a role, where it has such calls. What was not opened is not closed:
+ * `opened` is the operator's own set of roles, zero before open. */
 static inline int operator_open_fn(struct operator *op, unsigned *opened, enum fn_role role, struct err *e)
 {
 	const weir_function *fn = operator_fn(op, role);

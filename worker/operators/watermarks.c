@@ -19,7 +19,7 @@ struct watermarks_op {
 	struct operator op;
 	const weir_function *assigner;
 	unsigned opened;
-	int64_t behind_ms;       /* the bound and one; the largest number: no watermark but the last */
+	int64_t behind_ms;       /* the bound and one */
 	int64_t idle_timeout_ns; /* 0: never idle */
 	int64_t period_ms;
 	int64_t max_ts; /* WEIR_MIN_TIMESTAMP before the first record */

@@ -8,6 +8,23 @@
 #include "base/err.h"
 #include "base/mem.h"
 
+/* Under ASan, freed entries are out of bounds: nobody keeps a reference to one. */
+#if defined(__SANITIZE_ADDRESS__)
+#define ARENA_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ARENA_ASAN 1
+#endif
+#endif
+#ifdef ARENA_ASAN
+#include <sanitizer/asan_interface.h>
+#define FORBID(p, n) ASAN_POISON_MEMORY_REGION(p, n)
+#define ALLOW(p, n)  ASAN_UNPOISON_MEMORY_REGION(p, n)
+#else
+#define FORBID(p, n) ((void)0)
+#define ALLOW(p, n)  ((void)0)
+#endif
+
 #define CHUNK_UNITS (1u << ARENA_CHUNK_BITS)
 #define CHUNK_BYTES ((size_t)CHUNK_UNITS * ARENA_UNIT)
 #define FIRST_BYTES ((size_t)64 << 10)
@@ -83,6 +100,7 @@ void arena_fini(struct arena *a)
 		if (a->chunks[i].base == NULL)
 			continue;
 		/* Only the first one, where it is the small one, is not CHUNK_BYTES long. */
+		ALLOW(a->chunks[i].base, i == 0 ? FIRST_BYTES : CHUNK_BYTES);
 		munmap(a->chunks[i].base, i == 0 ? FIRST_BYTES : CHUNK_BYTES);
 	}
 	free(a->chunks);
@@ -116,6 +134,7 @@ arena_ref arena_alloc(struct arena *a, size_t size_bytes)
 	units = size_class(a, size_bytes, &list);
 	ref = *list;
 	if (ref != 0) {
+		ALLOW(arena_at(a, ref), (size_t)units * ARENA_UNIT);
 		memcpy(list, arena_at(a, ref), sizeof(*list));
 	} else {
 		/* next never crosses a chunk but for allocations of whole chunks, which are mapped in a row */
@@ -135,6 +154,7 @@ void arena_free(struct arena *a, arena_ref ref, size_t size_bytes)
 
 	ASSERT(ref != 0);
 	memcpy(arena_at(a, ref), list, sizeof(*list));
+	FORBID(arena_at(a, ref), (size_t)units * ARENA_UNIT);
 	*list = ref;
 	a->used_bytes -= (size_t)units * ARENA_UNIT;
 }

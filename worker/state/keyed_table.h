@@ -57,8 +57,8 @@ struct keyed_table {
 	uint32_t key_off; /* of the key's bytes in an entry */
 	weir_key_kind key_kind;
 	uint64_t n_entries;
-	/* Entries as they were last asked for, by tag: few keys, or a few that most records have, are found here without
-	 * their group. */
+	/* Entries as they were last asked for, by tag: few keys, or a few that most records have, are
+	 * found here without their group. */
 	struct keyed_slot recent[KEYED_N_RECENT];
 };
 
