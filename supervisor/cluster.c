@@ -409,8 +409,28 @@ static void add_links(struct cluster *c, uint32_t n)
 	}
 }
 
+/* What a killed supervisor could not remove. */
+static void on_artifacts(void *arg, const struct storage_answer *a)
+{
+	struct cluster *c = arg;
+	uint32_t i;
+
+	if (a->err.code != ERR_NONE) {
+		log_warnx(
+		    "artifacts.unreadable", KV_MSG("%s; artifacts of earlier runs stay", a->err.msg));
+		return;
+	}
+	for (i = 0; i < a->n_entries; i++) {
+		char *path = xasprintf("%s/artifacts/%s", c->conf->storage_dir, a->entries[i].name);
+
+		dispatcher_on_artifact(c->dispatcher, path);
+		free(path);
+	}
+}
+
 void cluster_start(struct cluster *c)
 {
+	char *artifacts = xasprintf("%s/artifacts", c->conf->storage_dir);
 	struct storage_config cfg = {
 		.children = c->children, .base = c->cfg.base, .dir = c->conf->storage_dir
 	};
@@ -418,6 +438,8 @@ void cluster_start(struct cluster *c)
 	add_links(c, (uint32_t)c->conf->taskmanagers);
 	c->storage = storage_create(&cfg);
 	jar_store_start(c->jars, c->storage);
+	storage_list(c->storage, artifacts, on_artifacts, c);
+	free(artifacts);
 }
 
 void cluster_stop(struct cluster *c)
@@ -469,6 +491,14 @@ void cluster_set_conf(struct cluster *c, const struct conf *conf)
 		tm_link_revive(c->links[i]);
 	add_links(c, (uint32_t)conf->taskmanagers);
 	cluster_poke(c);
+}
+
+void cluster_reopen_logs(struct cluster *c)
+{
+	uint32_t i;
+
+	for (i = 0; i < c->n_links; i++)
+		tm_link_reopen_logs(c->links[i]);
 }
 
 static void dump_child(void *arg, const struct child *child)

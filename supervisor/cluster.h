@@ -40,6 +40,8 @@ void cluster_reap(struct cluster *c);
  * at once; fewer take effect at the next start.
  */
 void cluster_set_conf(struct cluster *c, const struct conf *conf);
+/* Log and output files of the TaskManagers, after they were rotated. */
+void cluster_reopen_logs(struct cluster *c);
 /* What there is, into the log. */
 void cluster_dump(const struct cluster *c);
 

@@ -501,6 +501,11 @@ static void expire(struct dispatcher *d)
 	}
 }
 
+void dispatcher_on_artifact(struct dispatcher *d, const char *path)
+{
+	unstore(d, path);
+}
+
 /* ---- turns ---- */
 
 static void start_builds(struct dispatcher *d)

@@ -85,6 +85,9 @@ void dispatcher_on_stored(struct dispatcher *d, uint32_t submission, const char 
 void dispatcher_on_built(struct dispatcher *d, uint32_t submission, unsigned which, struct build_result *res,
     const struct err *why);
 
+/* An artifact of an earlier JobManager was found in the store: it is removed unless a job has it. */
+void dispatcher_on_artifact(struct dispatcher *d, const char *path);
+
 /* What happened to TaskManagers. */
 void dispatcher_on_hello(struct dispatcher *d, const struct ctl_hello *h);
 void dispatcher_on_died(struct dispatcher *d, uint32_t place, uint32_t generation, int signo,

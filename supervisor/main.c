@@ -172,9 +172,11 @@ static void on_reload(void *arg)
 
 static void on_reopen_logs(void *arg)
 {
+	struct supervisor *s = arg;
 	struct err e;
 
-	if (open_log(arg, &e) != 0)
+	cluster_reopen_logs(s->cluster);
+	if (open_log(s, &e) != 0)
 		log_errorx("log.reopen_failed", KV_MSG("%s; the old file is used on", e.msg));
 	else
 		log_info("log.reopened", KV_MSG("the log was opened again"));
