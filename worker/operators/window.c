@@ -55,7 +55,8 @@ static inline bool window_end_of(struct window_op *w, int64_t ts, int64_t *end_m
 		*end_ms = w->last_start_ms + w->size_ms;
 		return true;
 	}
-	/* Flink: ts - (ts - offset + size) % size; this is the same for timestamps below zero and overflows nowhere */
+	/* Flink: ts - (ts - offset + size) % size; this is right for timestamps below zero too and overflows
+	 * nowhere */
 	rest = floor_rest(ts, w->size_ms) - w->offset_ms;
 	if (rest < 0)
 		rest += w->size_ms;
