@@ -2,7 +2,8 @@
  * Click events and click statistics: the records, and how they are written as JSON.
  *
  *   {"timestamp":"01-01-1970 12:00:00:015","page":"/help"}
- *   {"windowStart":"01-01-1970 12:00:00:000","windowEnd":"01-01-1970 12:00:15:000","page":"/help","count":1000}
+ *   {"windowStart":"01-01-1970 12:00:00:000","windowEnd":"01-01-1970 12:00:15:000",
+ *    "page":"/help","count":1000}
  *
  * For jobs: sees weir.h alone, all functions are static.
  */
@@ -36,7 +37,7 @@ enum ts_format { TS_PLAYGROUND, TS_HH, TS_ISO, TS_MILLIS, TS_N_FORMATS };
 
 /* ------------------------------------------------------------- timestamps */
 
-/* Days since 1970-01-01 of a proleptic Gregorian date; years begin in March, so that the leap day ends one. */
+/* Days since 1970-01-01 of a Gregorian date; years begin in March, so that the leap day ends one. */
 static int64_t days_from_civil(int64_t y, unsigned m, unsigned d)
 {
 	int64_t era;

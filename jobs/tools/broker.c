@@ -54,7 +54,7 @@ int bind(int fd, const struct sockaddr *addr, socklen_t len)
 			rc = libc_bind(fd, (const struct sockaddr *)&in, sizeof(in));
 			if (rc == 0)
 				return 0;
-			/* Librdkafka 2.0.2 asserts when this fails: give it a port, and let serve() end it. */
+			/* librdkafka asserts when this fails: give it a port, and let serve() end it. */
 			bind_errno = errno;
 		}
 	}

@@ -5,7 +5,8 @@
  *
  * Nothing is lost or doubled: the producer is idempotent and retries for ever, and the
  * program ends well only when every event was confirmed.  Events go to the partitions in
- * turn, moved on by one after each round of pages, so that each partition has events of all pages and of all times.
+ * turn, moved on by one after each round of pages, so that each partition has events of all pages
+ * and of all times.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -230,7 +231,7 @@ fail:
 	return -1;
 }
 
-/* Wait for the broker and for the topic, however long that takes; p->n_partitions stays 0 when asked to stop. */
+/* Wait for broker and topic, however long that takes; n_partitions stays 0 when asked to stop. */
 static int producer_await_topic(struct producer *p, const struct options *o)
 {
 	int64_t said_ns = 0;

@@ -72,8 +72,8 @@ static int set_all(rd_kafka_conf_t *conf, const struct setting *s, unsigned n, s
 /* The client's log, from a poll of the operator's. */
 static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
-	/* Said once a minute by the operator; no news where properties of consumers and producers come mixed; and
-	 * of old brokers, which cannot be told to make no topics. */
+	/* Said once a minute by the operator; no news where properties of consumers and producers come
+	 * mixed; and of old brokers, which cannot be told to make no topics. */
 	static const char *const quiet[] = { "FAIL", "ERROR", "CONFWARN", "AUTOCREATE" };
 	bool loud = level <= 4;
 	unsigned i;
@@ -98,10 +98,11 @@ rd_kafka_conf_t *kafka_client_conf(const struct kafka_options *o, const char *cl
 		{ "enable.auto.commit", "false" },
 		{ "enable.auto.offset.store", "false" },
 		{ "enable.partition.eof", "true" },
-		/* Positions are found before the assignment; one that the broker does not have must not be skipped. */
+		/* Positions are found before; one that the broker does not have must not be skipped. */
 		{ "auto.offset.reset", "error" },
-		/* Nobody joins the group, so no session is kept. But destroy waits this long for a commit that waits
-		 * for the group's coordinator: with the default of 45 s a worker would be killed at a drop. */
+		/* Nobody joins the group, so no session is kept. But destroy waits this long for a commit
+		 * that waits for the group's coordinator: with the default of 45 s a worker would be killed
+		 * at a drop. */
 		{ "session.timeout.ms", "10" },
 	};
 	static const struct setting producer_defaults[] = {
@@ -179,4 +180,53 @@ enum kafka_fault kafka_fault_of(int resp_err)
 	default:
 		return KAFKA_FAULT_PASSES;
 	}
+}
+
+int kafka_client_judge(const struct kafka_options *o, const rd_kafka_message_t *m, struct err *e)
+{
+	const char *topic = o->topic;
+
+	if (m->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET || m->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE)
+		return err_set(e, ERR_NOT_FOUND,
+		    "topic %s, partition %" PRId32 ", offset %" PRId64 ": the broker does not have it: %s",
+		    topic, m->partition, m->offset, rd_kafka_message_errstr(m));
+	switch (kafka_fault_of(m->err)) {
+	case KAFKA_FAULT_NO_TOPIC:
+		return err_set(e, ERR_NOT_FOUND, "topic %s does not exist any more on %s", topic, o->servers);
+	case KAFKA_FAULT_FINAL:
+		return err_set(e, ERR_UNAVAILABLE, "topic %s: %s", topic, rd_kafka_message_errstr(m));
+	case KAFKA_FAULT_PASSES:
+		break;
+	}
+	log_debug("kafka.consumer", KV_STR("topic", topic), KV_STR("reason", rd_kafka_err2name(m->err)),
+	    KV_MSG("%s", rd_kafka_message_errstr(m)));
+	return 0;
+}
+
+int kafka_client_offsets_at(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list, int64_t when)
+{
+	rd_kafka_resp_err_t err;
+
+	for (int i = 0; i < list->cnt; i++)
+		list->elems[i].offset = when;
+	err = rd_kafka_offsets_for_times(rk, list, KAFKA_CALL_MS);
+	for (int i = 0; err == RD_KAFKA_RESP_ERR_NO_ERROR && i < list->cnt; i++)
+		err = list->elems[i].err;
+	return err;
+}
+
+int kafka_client_commit_wait(rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *list)
+{
+	rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
+	rd_kafka_resp_err_t err = rd_kafka_commit_queue(rk, list, queue, NULL, NULL);
+	rd_kafka_event_t *event = NULL;
+
+	if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+		event = rd_kafka_queue_poll(queue, KAFKA_CALL_MS);
+		err = event != NULL ? rd_kafka_event_error(event) : RD_KAFKA_RESP_ERR__TIMED_OUT;
+	}
+	if (event != NULL)
+		rd_kafka_event_destroy(event);
+	rd_kafka_queue_destroy(queue);
+	return err;
 }

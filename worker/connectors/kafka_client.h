@@ -7,7 +7,13 @@
 
 #include "worker/connectors/kafka_options.h"
 
-struct rd_kafka_conf_s; /* librdkafka's; its header is for three files here */
+/* librdkafka's; its header is for three files here */
+struct rd_kafka_s;
+struct rd_kafka_conf_s;
+struct rd_kafka_message_s;
+struct rd_kafka_topic_partition_list_s;
+
+#define KAFKA_CALL_MS 1000 /* the longest a call on the connector thread waits */
 
 /*
  * A new configuration with this connector's defaults, then the node's properties, then what is not
@@ -29,5 +35,15 @@ enum kafka_fault {
 	KAFKA_FAULT_FINAL     /* authorization, a bad name, a fatal error */
 };
 enum kafka_fault kafka_fault_of(int resp_err);
+
+/* An error that came in place of a message. 0: librdkafka goes on by itself; -1: the task fails. */
+int kafka_client_judge(const struct kafka_options *o, const struct rd_kafka_message_s *m, struct err *e);
+
+/* These wait, and return a rd_kafka_resp_err_t. Connector thread. */
+
+/* Ask for the offset at a time, or at the end (RD_KAFKA_OFFSET_END), of every partition of the list. */
+int kafka_client_offsets_at(struct rd_kafka_s *rk, struct rd_kafka_topic_partition_list_s *list,
+    int64_t when);
+int kafka_client_commit_wait(struct rd_kafka_s *rk, const struct rd_kafka_topic_partition_list_s *list);
 
 #endif

@@ -1,7 +1,8 @@
 /*
  * Kafka fetcher.  Threads: prepare, commit_wait, create and destroy run on the connector
  * thread, the rest on the slot; the two never run at the same time but for a later prepare
- * beside fetch, which shares only what is marked so.  librdkafka's own threads touch `answered_ns` alone.
+ * beside fetch, and those share nothing that either writes.  librdkafka's own threads touch
+ * answered_ns alone.
  */
 #include "worker/connectors/kafka_fetcher.h"
 
@@ -15,7 +16,6 @@
 #include "worker/connectors/kafka_client.h"
 
 #define BATCH         512
-#define CALL_MS       1000 /* the longest a call on the connector thread waits */
 #define API_KEY_FETCH 1
 #define SAY_AGAIN_NS  (60 * NS_PER_S)
 
@@ -119,29 +119,6 @@ static void release_batch(struct kafka_fetcher *f)
 	f->n_batch = 0;
 }
 
-/* An error that came as a message. 0: librdkafka goes on by itself. */
-static int judge(const struct kafka_fetcher *f, const rd_kafka_message_t *m, struct err *e)
-{
-	const char *topic = f->config.options->topic;
-
-	if (m->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET || m->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE)
-		return err_set(e, ERR_NOT_FOUND,
-		    "topic %s, partition %" PRId32 ", offset %" PRId64 ": the broker does not have it: %s",
-		    topic, m->partition, m->offset, rd_kafka_message_errstr(m));
-	switch (kafka_fault_of(m->err)) {
-	case KAFKA_FAULT_NO_TOPIC:
-		return err_set(e, ERR_NOT_FOUND, "topic %s does not exist any more on %s", topic,
-		    f->config.options->servers);
-	case KAFKA_FAULT_FINAL:
-		return err_set(e, ERR_UNAVAILABLE, "topic %s: %s", topic, rd_kafka_message_errstr(m));
-	case KAFKA_FAULT_PASSES:
-		break;
-	}
-	log_debug("kafka.consumer", KV_STR("topic", topic), KV_STR("reason", rd_kafka_err2name(m->err)),
-	    KV_MSG("%s", rd_kafka_message_errstr(m)));
-	return 0;
-}
-
 /* 1: *out is filled, 0: nothing for the reader, -1: the task fails. */
 static int raw_of(struct kafka_fetcher *f, const rd_kafka_message_t *m, struct raw_message *out,
     struct err *e)
@@ -149,7 +126,7 @@ static int raw_of(struct kafka_fetcher *f, const rd_kafka_message_t *m, struct r
 	rd_kafka_timestamp_type_t type;
 
 	if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR && m->err != RD_KAFKA_RESP_ERR__PARTITION_EOF)
-		return judge(f, m, e);
+		return kafka_client_judge(f->config.options, m, e);
 	if (m->partition < 0 || m->partition >= f->n_split_of || f->split_of[m->partition] == UINT32_MAX)
 		return 0;
 	*out = (struct raw_message){
@@ -188,8 +165,8 @@ static int fetch(struct fetcher *base, struct raw_message *out, unsigned max, st
 		return err_set(e, ERR_UNAVAILABLE, "topic %s: %s", f->config.options->topic,
 		    rd_kafka_err2str(rd_kafka_last_error()));
 	f->n_batch = (unsigned)got;
-	/* How far behind the client we are: an empty queue says so at once; in a full one, the messages that are
-	 * in it now will have come out when as many more have. */
+	/* How far behind the client we are: an empty queue says so at once; in a full one, the messages
+	 * that are in it now will have come out when as many more have. */
 	if (f->n_batch < max) {
 		f->caught_up_ns = now_ns;
 		f->mark_left = 0;
@@ -321,7 +298,7 @@ static enum kafka_step not_yet(struct kafka_fetcher *f, rd_kafka_resp_err_t err,
 static enum kafka_step find_partitions(struct kafka_fetcher *f, struct err *e)
 {
 	const struct rd_kafka_metadata *md;
-	rd_kafka_resp_err_t err = rd_kafka_metadata(f->rk, 0, f->topic, &md, CALL_MS);
+	rd_kafka_resp_err_t err = rd_kafka_metadata(f->rk, 0, f->topic, &md, KAFKA_CALL_MS);
 	int32_t n = 0, p;
 
 	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
@@ -362,20 +339,6 @@ static rd_kafka_topic_partition_list_t *list_of_found(const struct kafka_fetcher
 	return list;
 }
 
-/* Ask for the offset at a time, or at the end, of every partition found. */
-static rd_kafka_resp_err_t offsets_at(struct kafka_fetcher *f, rd_kafka_topic_partition_list_t *list,
-    int64_t when)
-{
-	rd_kafka_resp_err_t err;
-
-	for (int i = 0; i < list->cnt; i++)
-		list->elems[i].offset = when;
-	err = rd_kafka_offsets_for_times(f->rk, list, CALL_MS);
-	for (int i = 0; err == RD_KAFKA_RESP_ERR_NO_ERROR && i < list->cnt; i++)
-		err = list->elems[i].err;
-	return err;
-}
-
 /* Was this offset committed by this very job? */
 static bool is_ours(const struct kafka_fetcher *f, const rd_kafka_topic_partition_t *p)
 {
@@ -405,7 +368,7 @@ static int start_of_group(struct kafka_fetcher *f, const rd_kafka_topic_partitio
 	return 0;
 }
 
-/* Where to begin. A restart goes on from what this job has committed, whatever it was told for its first start. */
+/* Where to begin. A restart goes on from what this job has committed, whatever its startup mode. */
 static enum kafka_step find_start(struct kafka_fetcher *f, struct err *e)
 {
 	const struct kafka_options *o = f->config.options;
@@ -414,7 +377,7 @@ static enum kafka_step find_start(struct kafka_fetcher *f, struct err *e)
 	enum kafka_step result = KAFKA_STEP_AGAIN;
 
 	if (o->startup == KAFKA_START_TIMESTAMP) {
-		err = offsets_at(f, list, o->startup_timestamp_ms);
+		err = kafka_client_offsets_at(f->rk, list, o->startup_timestamp_ms);
 		for (uint32_t i = 0; err == RD_KAFKA_RESP_ERR_NO_ERROR && i < f->n_found; i++)
 			f->found[i].start =
 			    list->elems[i].offset >= 0 ? list->elems[i].offset : RD_KAFKA_OFFSET_END;
@@ -423,7 +386,7 @@ static enum kafka_step find_start(struct kafka_fetcher *f, struct err *e)
 			f->found[i].start = RD_KAFKA_OFFSET_END;
 	}
 	if (err == RD_KAFKA_RESP_ERR_NO_ERROR && (o->startup == KAFKA_START_GROUP || f->config.attempt > 1)) {
-		err = rd_kafka_committed(f->rk, list, CALL_MS);
+		err = rd_kafka_committed(f->rk, list, KAFKA_CALL_MS);
 		for (int i = 0; err == RD_KAFKA_RESP_ERR_NO_ERROR && i < list->cnt; i++)
 			err = list->elems[i].err;
 		if (err == RD_KAFKA_RESP_ERR_NO_ERROR && start_of_group(f, list, e) < 0)
@@ -443,7 +406,7 @@ static enum kafka_step find_start(struct kafka_fetcher *f, struct err *e)
 static enum kafka_step find_stop(struct kafka_fetcher *f, struct err *e)
 {
 	rd_kafka_topic_partition_list_t *list = list_of_found(f);
-	rd_kafka_resp_err_t err = offsets_at(f, list, RD_KAFKA_OFFSET_END);
+	rd_kafka_resp_err_t err = kafka_client_offsets_at(f->rk, list, RD_KAFKA_OFFSET_END);
 	enum kafka_step result = KAFKA_STEP_ADOPT;
 
 	for (uint32_t i = 0; err == RD_KAFKA_RESP_ERR_NO_ERROR && i < f->n_found; i++) {
@@ -599,8 +562,6 @@ void kafka_fetcher_commit(struct kafka_fetcher *f, const int64_t *positions)
 int kafka_fetcher_commit_wait(struct kafka_fetcher *f, const int64_t *positions, struct err *e)
 {
 	rd_kafka_topic_partition_list_t *list;
-	rd_kafka_queue_t *queue;
-	rd_kafka_event_t *event = NULL;
 	rd_kafka_resp_err_t err;
 
 	for (uint32_t i = 0; i < f->n_splits; i++)
@@ -608,15 +569,7 @@ int kafka_fetcher_commit_wait(struct kafka_fetcher *f, const int64_t *positions,
 	list = list_to_commit(f, positions);
 	if (list == NULL)
 		return 0;
-	queue = rd_kafka_queue_new(f->rk);
-	err = rd_kafka_commit_queue(f->rk, list, queue, NULL, NULL);
-	if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-		event = rd_kafka_queue_poll(queue, CALL_MS);
-		err = event != NULL ? rd_kafka_event_error(event) : RD_KAFKA_RESP_ERR__TIMED_OUT;
-	}
-	if (event != NULL)
-		rd_kafka_event_destroy(event);
-	rd_kafka_queue_destroy(queue);
+	err = kafka_client_commit_wait(f->rk, list);
 	rd_kafka_topic_partition_list_destroy(list);
 	return err == RD_KAFKA_RESP_ERR_NO_ERROR ? 0 :
 						   err_set(e, ERR_UNAVAILABLE, "%s", rd_kafka_err2str(err));

@@ -2,8 +2,8 @@
  * Kafka fetcher: a consumer of the partitions of one topic that belong to one subtask.
  *
  * Life: create, then prepare until it says READY, both on the connector thread, where they may
- * wait up to a second a call; then fetch, serve and commit on the slot, which never wait; destroy on the connector
- * thread again.  prepare may be called again later, to look for new partitions.
+ * wait up to a second a call; then fetch, serve and commit on the slot, which never wait; destroy
+ * on the connector thread again.  prepare may be called again later, to look for new partitions.
  */
 #ifndef WORKER_CONNECTORS_KAFKA_FETCHER_H
 #define WORKER_CONNECTORS_KAFKA_FETCHER_H

@@ -119,7 +119,7 @@ static int parse_source(const struct graph_node *n, struct kafka_options *o, str
 	if (o->startup == KAFKA_START_TIMESTAMP) {
 		if (text == NULL)
 			return err_set(e, ERR_INVALID,
-			    "option scan.startup.timestamp-millis is missing: scan.startup.mode is timestamp");
+			    "option scan.startup.timestamp-millis is missing: the mode is timestamp");
 		if (conf_parse_i64(text, 0, INT64_MAX, &o->startup_timestamp_ms, e) < 0)
 			return err_prefix(e, "option scan.startup.timestamp-millis");
 	} else if (text != NULL) {

@@ -16,7 +16,6 @@
 #include "worker/connectors/kafka_client.h"
 #include "worker/runtime/operator.h"
 
-#define CALL_MS          1000
 #define SERVE_EVERY_MS   100 /* delivery reports are looked at this often while some are due */
 #define SERVE_EVERY_N    256 /* records */
 #define SAY_AGAIN_NS     (60 * NS_PER_S)
@@ -37,8 +36,8 @@ struct kafka_sink {
 	uint32_t unserved; /* records since the last poll */
 	int go_on_at;      /* queue length at which a wait for room ends */
 
-	/* The topic is asked for on the connector thread, so that the first message has its leader, and a missing
-	 * topic is found before there is a message for it. */
+	/* The topic is asked for on the connector thread, so that the first message has its leader, and
+	 * a missing topic is found before there is a message for it. */
 	struct connector_job job;
 	bool job_running, warm;
 	rd_kafka_resp_err_t warm_err;
@@ -127,7 +126,7 @@ static void run_warm(void *arg)
 	struct kafka_sink *s = arg;
 	const struct rd_kafka_metadata *md;
 
-	s->warm_err = rd_kafka_metadata(s->rk, 0, s->topic, &md, CALL_MS);
+	s->warm_err = rd_kafka_metadata(s->rk, 0, s->topic, &md, KAFKA_CALL_MS);
 	if (s->warm_err != RD_KAFKA_RESP_ERR_NO_ERROR)
 		return;
 	s->warm_err = md->topic_cnt == 1 ? md->topics[0].err : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
@@ -298,8 +297,8 @@ static void produce(struct kafka_sink *s, const weir_message_out *m)
 			    s->options.topic, m->value_len, rd_kafka_err2str(err));
 			return;
 		}
-		/* A quarter of what is queued, so that not every report switches fibers; a second at most, so that a
-		 * broker that is gone is said. */
+		/* A quarter of what is queued, so that not every report switches fibers; a second at most, so
+		 * that a broker that is gone is said. */
 		s->go_on_at = rd_kafka_outq_len(s->rk) / 4 * 3;
 		task_wait(s->op.task, WAIT_BACKPRESSURED, has_room, s,
 		    clock_mono_ns(&clock_system) + NS_PER_S);

@@ -96,8 +96,8 @@ static void run_close(void *arg)
 	struct kafka_source *s = arg;
 	struct err e = { 0 };
 
-	/* What was read to the end is not read again by the next job of this group. Not after a failure or a cancel: what
-	 * is behind the last commit may not have come out of the job. */
+	/* What was read to the end is not read again by the next job of this group. Not after a failure or
+	 * a cancel: what is behind the last commit may not have come out of the job. */
 	if (s->ended && kafka_fetcher_commit_wait(s->fetcher, s->positions, &e) < 0)
 		log_warnx("kafka.commit_failed", KV_JOB(task_job_id(s->op.task)),
 		    KV_STR("topic", s->options.topic), KV_STR("reason", e.msg),
