@@ -416,8 +416,7 @@ static void on_artifacts(void *arg, const struct storage_answer *a)
 	uint32_t i;
 
 	if (a->err.code != ERR_NONE) {
-		log_warnx(
-		    "artifacts.unreadable", KV_MSG("%s; artifacts of earlier runs stay", a->err.msg));
+		log_warnx("artifacts.unreadable", KV_MSG("%s; artifacts of earlier runs stay", a->err.msg));
 		return;
 	}
 	for (i = 0; i < a->n_entries; i++) {
