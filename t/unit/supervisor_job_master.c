@@ -181,7 +181,7 @@ static void say(uint32_t vertex, uint32_t subtask, enum task_state s, uint64_t a
 		.subtask = subtask,
 		.state = s,
 		.wall_ms = f.clock.wall_ms };
-	uint32_t place = subtask == UINT32_MAX ? 1 : subtask + 1;
+	uint32_t place = subtask < N ? subtask + 1 : 1;
 
 	if (s == TASK_FAILED)
 		err_set(&m.cause, ERR_USER, "the function said no");
