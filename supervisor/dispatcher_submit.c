@@ -197,18 +197,22 @@ void dispatcher_on_stored(struct dispatcher *d, uint32_t submission, const char 
 	sub_happen(d, s, SUB_EV_STORED);
 }
 
-/* The builder's sentence, with what its main wrote to stderr. */
+/* The builder's sentence, without the store's name for the artifact, with what main wrote to stderr. */
 static void refuse(struct dispatcher *d, struct submission *s, const struct build_result *res)
 {
-	struct err e = res->err;
-	const char *text = res->stderr_text;
+	const char *file = strrchr(s->artifact, '/'), *msg = res->err.msg, *text = res->stderr_text;
 	size_t len = text != NULL ? strlen(text) : 0;
+	struct err e;
 
+	file = file != NULL ? file + 1 : s->artifact;
+	if (strncmp(msg, file, strlen(file)) == 0 && strncmp(msg + strlen(file), ": ", 2) == 0)
+		msg += strlen(file) + 2;
 	while (len > 0 && text[len - 1] == '\n')
 		len--;
 	if (len > 0)
-		err_set(&e, res->err.code, "%s; it wrote: %.*s", res->err.msg, (int)(len < 400 ? len : 400),
-		    text);
+		err_set(&e, res->err.code, "%s; it wrote: %.*s", msg, (int)(len < 400 ? len : 400), text);
+	else
+		err_set(&e, res->err.code, "%s", msg);
 	dispatcher_answer(d, s, &e);
 }
 

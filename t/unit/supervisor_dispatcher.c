@@ -292,6 +292,14 @@ static void test_refusals(void)
 	create();
 	submit(1, 0);
 	stored(1);
+	no = (struct build_result){ .ok = false };
+	err_set(&no.err, ERR_INVALID, "a.so: it is cut off");
+	dispatcher_on_built(f.d, 1, 0, &no, NULL);
+	refused("no (invalid): it is cut off", "without the store's name");
+
+	create();
+	submit(1, 0);
+	stored(1);
 	err_set(&why, ERR_USER, "it was killed by SIGSEGV");
 	dispatcher_on_built(f.d, 1, 0, NULL, &why);
 	refused("SIGSEGV", "main crashes");
