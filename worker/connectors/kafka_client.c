@@ -3,13 +3,18 @@
 
 #include <inttypes.h>
 #include <librdkafka/rdkafka.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "base/conf.h"
 #include "base/log.h"
 #include "base/mem.h"
 
 #define PROPERTIES     "properties."
 #define PROPERTIES_LEN (sizeof(PROPERTIES) - 1)
+
+#define API_KEY_FETCH     1
+#define COMMIT_TIMEOUT_MS 10000
 
 struct setting {
 	const char *key, *value;
@@ -100,10 +105,6 @@ rd_kafka_conf_t *kafka_client_conf(const struct kafka_options *o, const char *cl
 		{ "enable.partition.eof", "true" },
 		/* Positions are found before; one that the broker does not have must not be skipped. */
 		{ "auto.offset.reset", "error" },
-		/* Nobody joins the group, so no session is kept. But destroy waits this long for a commit
-		 * that waits for the group's coordinator: with the default of 45 s a worker would be killed
-		 * at a drop. */
-		{ "session.timeout.ms", "10" },
 	};
 	static const struct setting producer_defaults[] = {
 		{ "enable.idempotence", "true" },
@@ -215,18 +216,88 @@ int kafka_client_offsets_at(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *lis
 	return err;
 }
 
-int kafka_client_commit_wait(rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *list)
+void kafka_client_commit(rd_kafka_t *rk, const char *group, const rd_kafka_topic_partition_list_t *list,
+    rd_kafka_queue_t *queue)
+{
+	rd_kafka_AdminOptions_t *options =
+	    rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS);
+	rd_kafka_AlterConsumerGroupOffsets_t *alter = rd_kafka_AlterConsumerGroupOffsets_new(group, list);
+
+	rd_kafka_AdminOptions_set_request_timeout(options, COMMIT_TIMEOUT_MS, NULL, 0);
+	rd_kafka_AlterConsumerGroupOffsets(rk, &alter, 1, options, queue);
+	rd_kafka_AlterConsumerGroupOffsets_destroy(alter);
+	rd_kafka_AdminOptions_destroy(options);
+}
+
+int kafka_client_commit_result(rd_kafka_event_t *event)
+{
+	rd_kafka_resp_err_t err = rd_kafka_event_error(event);
+	const rd_kafka_AlterConsumerGroupOffsets_result_t *result =
+	    rd_kafka_event_AlterConsumerGroupOffsets_result(event);
+	const rd_kafka_group_result_t **groups = NULL;
+	const rd_kafka_topic_partition_list_t *list = NULL;
+	const rd_kafka_error_t *error;
+	size_t n = 0;
+
+	if (err == RD_KAFKA_RESP_ERR_NO_ERROR && result != NULL)
+		groups = rd_kafka_AlterConsumerGroupOffsets_result_groups(result, &n);
+	if (n == 1) {
+		error = rd_kafka_group_result_error(groups[0]);
+		err = error != NULL ? rd_kafka_error_code(error) : err;
+		list = rd_kafka_group_result_partitions(groups[0]);
+	}
+	for (int i = 0; list != NULL && err == RD_KAFKA_RESP_ERR_NO_ERROR && i < list->cnt; i++)
+		err = list->elems[i].err;
+	rd_kafka_event_destroy(event);
+	return err;
+}
+
+int kafka_client_commit_wait(rd_kafka_t *rk, const char *group, const rd_kafka_topic_partition_list_t *list)
 {
 	rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
-	rd_kafka_resp_err_t err = rd_kafka_commit_queue(rk, list, queue, NULL, NULL);
-	rd_kafka_event_t *event = NULL;
+	rd_kafka_event_t *event;
+	int err;
 
-	if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-		event = rd_kafka_queue_poll(queue, KAFKA_CALL_MS);
-		err = event != NULL ? rd_kafka_event_error(event) : RD_KAFKA_RESP_ERR__TIMED_OUT;
-	}
-	if (event != NULL)
-		rd_kafka_event_destroy(event);
+	kafka_client_commit(rk, group, list, queue);
+	event = rd_kafka_queue_poll(queue, KAFKA_CALL_MS);
+	err = event != NULL ? kafka_client_commit_result(event) : RD_KAFKA_RESP_ERR__TIMED_OUT;
 	rd_kafka_queue_destroy(queue);
 	return err;
+}
+
+static rd_kafka_resp_err_t on_response(rd_kafka_t *rk, int sockfd, const char *broker, int32_t broker_id,
+    int16_t api_key, int16_t api_version, int32_t corr_id, size_t size, int64_t rtt, rd_kafka_resp_err_t err,
+    void *opaque)
+{
+	static const uint64_t one = 1;
+	struct kafka_watch *w = opaque;
+
+	(void)rk, (void)sockfd, (void)broker, (void)broker_id, (void)api_version, (void)corr_id, (void)size,
+	    (void)rtt;
+	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return RD_KAFKA_RESP_ERR_NO_ERROR;
+	if (api_key == API_KEY_FETCH)
+		atomic_store_explicit(&w->fetched_ns, clock_mono_ns(&clock_system), memory_order_relaxed);
+	if (!atomic_load_explicit(&w->alive, memory_order_relaxed)) {
+		atomic_store_explicit(&w->alive, true, memory_order_relaxed);
+		/* Full: it is rung already. */
+		if (write(w->eventfd, &one, sizeof(one)) < 0)
+			return RD_KAFKA_RESP_ERR_NO_ERROR;
+	}
+	return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+static rd_kafka_resp_err_t on_new(rd_kafka_t *rk, const rd_kafka_conf_t *conf, void *opaque, char *text,
+    size_t size)
+{
+	(void)conf, (void)text, (void)size;
+	return rd_kafka_interceptor_add_on_response_received(rk, "weir", on_response, opaque);
+}
+
+void kafka_client_watch(rd_kafka_conf_t *conf, struct kafka_watch *w, int eventfd)
+{
+	w->eventfd = eventfd;
+	atomic_init(&w->fetched_ns, INT64_MIN);
+	atomic_init(&w->alive, false);
+	rd_kafka_conf_interceptor_add_on_new(conf, "weir", on_new, w);
 }

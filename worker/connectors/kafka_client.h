@@ -5,12 +5,16 @@
 #ifndef WORKER_CONNECTORS_KAFKA_CLIENT_H
 #define WORKER_CONNECTORS_KAFKA_CLIENT_H
 
+#include <stdatomic.h>
+
 #include "worker/connectors/kafka_options.h"
 
 /* librdkafka's; its header is for three files here */
 struct rd_kafka_s;
 struct rd_kafka_conf_s;
 struct rd_kafka_message_s;
+struct rd_kafka_queue_s;
+struct rd_kafka_op_s;
 struct rd_kafka_topic_partition_list_s;
 
 #define KAFKA_CALL_MS 1000 /* the longest a call on the connector thread waits */
@@ -44,6 +48,35 @@ int kafka_client_judge(const struct kafka_options *o, const struct rd_kafka_mess
 /* Ask for the offset at a time, or at the end (RD_KAFKA_OFFSET_END), of every partition of the list. */
 int kafka_client_offsets_at(struct rd_kafka_s *rk, struct rd_kafka_topic_partition_list_s *list,
     int64_t when);
-int kafka_client_commit_wait(struct rd_kafka_s *rk, const struct rd_kafka_topic_partition_list_s *list);
+int kafka_client_commit_wait(struct rd_kafka_s *rk, const char *group,
+    const struct rd_kafka_topic_partition_list_s *list);
+
+/*
+ * Commit offsets to a group; the result comes into queue as an event.  Does not wait.  By the administrator's
+ * request and not the consumer's: a consumer is not destroyed before its last commit was answered, which a
+ * broker that stands still does not.
+ */
+void kafka_client_commit(struct rd_kafka_s *rk, const char *group,
+    const struct rd_kafka_topic_partition_list_s *list, struct rd_kafka_queue_s *queue);
+/* What the event says, a rd_kafka_resp_err_t. Destroys it. */
+int kafka_client_commit_result(struct rd_kafka_op_s *event);
+
+/* What a broker's answers say, noted by librdkafka's threads. */
+struct kafka_watch {
+	_Atomic int64_t fetched_ns; /* monotonic, of the last good answer to a fetch; INT64_MIN: none */
+	_Atomic bool alive;         /* some broker has answered something */
+	int eventfd;                /* rung when it first does */
+};
+/* w must live as long as the client that is made of conf. */
+void kafka_client_watch(struct rd_kafka_conf_s *conf, struct kafka_watch *w, int eventfd);
+
+static inline int64_t kafka_watch_fetched_ns(const struct kafka_watch *w)
+{
+	return atomic_load_explicit(&w->fetched_ns, memory_order_relaxed);
+}
+static inline bool kafka_watch_alive(const struct kafka_watch *w)
+{
+	return atomic_load_explicit(&w->alive, memory_order_relaxed);
+}
 
 #endif

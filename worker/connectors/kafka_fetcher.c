@@ -2,22 +2,20 @@
  * Kafka fetcher.  Threads: prepare, commit_wait, create and destroy run on the connector
  * thread, the rest on the slot; the two never run at the same time but for a later prepare
  * beside fetch, and those share nothing that either writes.  librdkafka's own threads touch
- * answered_ns alone.
+ * `watch` alone.
  */
 #include "worker/connectors/kafka_fetcher.h"
 
 #include <inttypes.h>
 #include <librdkafka/rdkafka.h>
-#include <stdatomic.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "worker/connectors/kafka_client.h"
 
-#define BATCH         512
-#define API_KEY_FETCH 1
-#define SAY_AGAIN_NS  (60 * NS_PER_S)
+#define BATCH        512
+#define SAY_AGAIN_NS (60 * NS_PER_S)
 
 enum step { STEP_METADATA, STEP_START, STEP_STOP, STEP_ASSIGN, STEP_DONE };
 
@@ -27,8 +25,9 @@ struct kafka_fetcher {
 	char *client_id, *commit_tag;
 	rd_kafka_t *rk;
 	rd_kafka_topic_t *topic; /* for metadata */
-	rd_kafka_queue_t *messages, *events;
-	_Atomic int64_t answered_ns; /* of the last good Fetch response; librdkafka's threads write */
+	rd_kafka_queue_t *messages, *events, *commits;
+	struct kafka_watch watch; /* librdkafka's threads write */
+	char *group;
 
 	/* prepare */
 	enum step step;
@@ -55,26 +54,6 @@ struct kafka_fetcher {
 
 /* ------------------------------------------------------------- callbacks */
 
-static rd_kafka_resp_err_t on_response(rd_kafka_t *rk, int sockfd, const char *broker, int32_t broker_id,
-    int16_t api_key, int16_t api_version, int32_t corr_id, size_t size, int64_t rtt, rd_kafka_resp_err_t err,
-    void *opaque)
-{
-	struct kafka_fetcher *f = opaque;
-
-	(void)rk, (void)sockfd, (void)broker, (void)broker_id, (void)api_version, (void)corr_id, (void)size,
-	    (void)rtt;
-	if (api_key == API_KEY_FETCH && err == RD_KAFKA_RESP_ERR_NO_ERROR)
-		atomic_store_explicit(&f->answered_ns, clock_mono_ns(&clock_system), memory_order_relaxed);
-	return RD_KAFKA_RESP_ERR_NO_ERROR;
-}
-
-static rd_kafka_resp_err_t on_new(rd_kafka_t *rk, const rd_kafka_conf_t *conf, void *opaque, char *text,
-    size_t size)
-{
-	(void)conf, (void)text, (void)size;
-	return rd_kafka_interceptor_add_on_response_received(rk, "weir", on_response, opaque);
-}
-
 static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
 {
 	struct kafka_fetcher *f = opaque;
@@ -90,15 +69,12 @@ static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
 	}
 }
 
-static void on_commit(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t *offsets,
-    void *opaque)
+static void committed(struct kafka_fetcher *f, rd_kafka_resp_err_t err)
 {
-	struct kafka_fetcher *f = opaque;
 	int64_t now_ns = clock_mono_ns(&clock_system);
 
-	(void)rk, (void)offsets;
 	f->committing = false;
-	if (err == RD_KAFKA_RESP_ERR_NO_ERROR || err == RD_KAFKA_RESP_ERR__NO_OFFSET)
+	if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
 		return;
 	for (uint32_t i = 0; i < f->n_splits; i++)
 		f->committed[i] = -1; /* once more with the next */
@@ -188,7 +164,7 @@ static int fetch(struct fetcher *base, struct raw_message *out, unsigned max, st
 static int64_t evidence_ns(struct fetcher *base)
 {
 	struct kafka_fetcher *f = (struct kafka_fetcher *)(void *)base;
-	int64_t answered_ns = atomic_load_explicit(&f->answered_ns, memory_order_relaxed);
+	int64_t answered_ns = kafka_watch_fetched_ns(&f->watch);
 
 	return answered_ns < f->caught_up_ns ? answered_ns : f->caught_up_ns;
 }
@@ -198,26 +174,23 @@ struct kafka_fetcher *kafka_fetcher_create(const struct kafka_fetcher_config *co
 	struct kafka_fetcher *f = xcalloc(1, sizeof(*f));
 	static const uint64_t one = 1; /* what an eventfd takes */
 	rd_kafka_conf_t *conf;
-	char text[512], *group;
+	char text[512];
 
 	f->base = (struct fetcher){ fetch, evidence_ns };
 	f->config = *config;
 	f->client_id = kafka_client_id(config->options, config->job_id, config->attempt, config->subtask);
 	f->commit_tag = xasprintf("weir-%s", config->job_id);
 	f->caught_up_ns = INT64_MIN;
-	atomic_init(&f->answered_ns, INT64_MIN);
 	conf = kafka_client_conf(config->options, f->client_id, e);
 	if (conf == NULL)
 		goto fail;
-	if (config->options->group_id == NULL) {
-		/* A restart goes on from the group's offsets, so there is always a group. */
-		group = xasprintf("weir-%s", config->job_id);
-		rd_kafka_conf_set(conf, "group.id", group, NULL, 0);
-		free(group);
-	}
+	/* A restart goes on from the group's offsets, so there is always a group. */
+	f->group = config->options->group_id != NULL ? xstrdup(config->options->group_id) :
+						       xasprintf("weir-%s", config->job_id);
+	rd_kafka_conf_set(conf, "group.id", f->group, NULL, 0);
 	rd_kafka_conf_set_opaque(conf, f);
 	rd_kafka_conf_set_error_cb(conf, on_error);
-	rd_kafka_conf_interceptor_add_on_new(conf, "weir", on_new, f);
+	kafka_client_watch(conf, &f->watch, config->eventfd);
 	f->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof(text));
 	if (f->rk == NULL) {
 		rd_kafka_conf_destroy(conf);
@@ -229,6 +202,7 @@ struct kafka_fetcher *kafka_fetcher_create(const struct kafka_fetcher_config *co
 	f->topic = rd_kafka_topic_new(f->rk, config->options->topic, NULL);
 	f->messages = rd_kafka_queue_get_consumer(f->rk);
 	f->events = rd_kafka_queue_get_main(f->rk);
+	f->commits = rd_kafka_queue_new(f->rk);
 	if (f->topic == NULL || f->messages == NULL || f->events == NULL) {
 		err_set(e, ERR_INVALID, "topic %s: librdkafka: %s", config->options->topic,
 		    rd_kafka_err2str(rd_kafka_last_error()));
@@ -236,10 +210,19 @@ struct kafka_fetcher *kafka_fetcher_create(const struct kafka_fetcher_config *co
 	}
 	rd_kafka_queue_io_event_enable(f->messages, config->eventfd, &one, sizeof(one));
 	rd_kafka_queue_io_event_enable(f->events, config->eventfd, &one, sizeof(one));
+	rd_kafka_queue_io_event_enable(f->commits, config->eventfd, &one, sizeof(one));
 	return f;
 fail:
 	kafka_fetcher_destroy(f);
 	return NULL;
+}
+
+static void queue_close(rd_kafka_queue_t *queue)
+{
+	if (queue == NULL)
+		return;
+	rd_kafka_queue_io_event_enable(queue, -1, NULL, 0);
+	rd_kafka_queue_destroy(queue);
 }
 
 void kafka_fetcher_destroy(struct kafka_fetcher *f)
@@ -247,14 +230,9 @@ void kafka_fetcher_destroy(struct kafka_fetcher *f)
 	if (f == NULL)
 		return;
 	release_batch(f);
-	if (f->messages != NULL) {
-		rd_kafka_queue_io_event_enable(f->messages, -1, NULL, 0);
-		rd_kafka_queue_destroy(f->messages);
-	}
-	if (f->events != NULL) {
-		rd_kafka_queue_io_event_enable(f->events, -1, NULL, 0);
-		rd_kafka_queue_destroy(f->events);
-	}
+	queue_close(f->messages);
+	queue_close(f->events);
+	queue_close(f->commits);
 	if (f->topic != NULL)
 		rd_kafka_topic_destroy(f->topic);
 	if (f->rk != NULL)
@@ -265,6 +243,7 @@ void kafka_fetcher_destroy(struct kafka_fetcher *f)
 	free(f->committed);
 	free(f->client_id);
 	free(f->commit_tag);
+	free(f->group);
 	free(f);
 }
 
@@ -500,7 +479,11 @@ const struct kafka_split *kafka_fetcher_split(const struct kafka_fetcher *f, uin
 
 int kafka_fetcher_serve(struct kafka_fetcher *f, struct err *e)
 {
+	rd_kafka_event_t *event;
+
 	rd_kafka_poll(f->rk, 0);
+	if (f->committing && (event = rd_kafka_queue_poll(f->commits, 0)) != NULL)
+		committed(f, kafka_client_commit_result(event));
 	if (f->fatal[0] != '\0')
 		return err_set(e, ERR_UNAVAILABLE, "topic %s: %s", f->config.options->topic, f->fatal);
 	return 0;
@@ -508,7 +491,12 @@ int kafka_fetcher_serve(struct kafka_fetcher *f, struct err *e)
 
 int64_t kafka_fetcher_answered_ns(const struct kafka_fetcher *f)
 {
-	return atomic_load_explicit(&f->answered_ns, memory_order_relaxed);
+	return kafka_watch_fetched_ns(&f->watch);
+}
+
+bool kafka_fetcher_alive(const struct kafka_fetcher *f)
+{
+	return kafka_watch_alive(&f->watch);
 }
 
 bool kafka_fetcher_take_down(struct kafka_fetcher *f)
@@ -548,15 +536,12 @@ static rd_kafka_topic_partition_list_t *list_to_commit(struct kafka_fetcher *f, 
 void kafka_fetcher_commit(struct kafka_fetcher *f, const int64_t *positions)
 {
 	rd_kafka_topic_partition_list_t *list;
-	rd_kafka_resp_err_t err;
 
 	if (f->committing || (list = list_to_commit(f, positions)) == NULL)
 		return;
 	f->committing = true;
-	err = rd_kafka_commit_queue(f->rk, list, f->events, on_commit, f);
+	kafka_client_commit(f->rk, f->group, list, f->commits);
 	rd_kafka_topic_partition_list_destroy(list);
-	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
-		on_commit(f->rk, err, NULL, f);
 }
 
 int kafka_fetcher_commit_wait(struct kafka_fetcher *f, const int64_t *positions, struct err *e)
@@ -569,7 +554,7 @@ int kafka_fetcher_commit_wait(struct kafka_fetcher *f, const int64_t *positions,
 	list = list_to_commit(f, positions);
 	if (list == NULL)
 		return 0;
-	err = kafka_client_commit_wait(f->rk, list);
+	err = kafka_client_commit_wait(f->rk, f->group, list);
 	rd_kafka_topic_partition_list_destroy(list);
 	return err == RD_KAFKA_RESP_ERR_NO_ERROR ? 0 :
 						   err_set(e, ERR_UNAVAILABLE, "%s", rd_kafka_err2str(err));

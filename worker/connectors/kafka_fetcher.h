@@ -56,6 +56,8 @@ const struct kafka_split *kafka_fetcher_split(const struct kafka_fetcher *f, uin
 int kafka_fetcher_serve(struct kafka_fetcher *f, struct err *e);
 /* When a fetch was last answered, monotonic ns; INT64_MIN: never. */
 int64_t kafka_fetcher_answered_ns(const struct kafka_fetcher *f);
+/* A broker has answered something: from now on, prepare does not wait in vain. The eventfd is rung at that. */
+bool kafka_fetcher_alive(const struct kafka_fetcher *f);
 /* The client said since the last call that no broker is left. */
 bool kafka_fetcher_take_down(struct kafka_fetcher *f);
 

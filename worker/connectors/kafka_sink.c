@@ -20,6 +20,7 @@
 #define SERVE_EVERY_N    256 /* records */
 #define SAY_AGAIN_NS     (60 * NS_PER_S)
 #define TOPIC_GRACE_NS   (5 * NS_PER_S) /* a broker may make a missing topic, and needs a moment for it */
+#define UNANSWERED_NS    (10 * NS_PER_S)
 #define WARM_RETRY_NS    (NS_PER_S / 2)
 #define FIRST_ROOM_BYTES 4096
 #define MAX_VALUE_BYTES  (64U << 20)
@@ -30,6 +31,7 @@ struct kafka_sink {
 	rd_kafka_t *rk;
 	rd_kafka_topic_t *topic;
 	rd_kafka_queue_t *events;
+	struct kafka_watch watch; /* librdkafka's threads write */
 	int (*serialize)(weir_ctx *ctx, const void *in, uint32_t len, weir_message_out *out);
 	void *room;
 	uint32_t room_cap;
@@ -103,6 +105,7 @@ static void run_create(void *arg)
 	rd_kafka_conf_set_opaque(conf, s);
 	rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
 	rd_kafka_conf_set_error_cb(conf, on_error);
+	kafka_client_watch(conf, &s->watch, task_eventfd(t));
 	s->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof(text));
 	if (s->rk == NULL) {
 		rd_kafka_conf_destroy(conf);
@@ -195,7 +198,10 @@ static void drive_warm(struct kafka_sink *s)
 			break;
 		}
 	}
-	if (now_ns < s->warm_retry_ns || task_stopping(s->op.task))
+	if (!kafka_watch_alive(&s->watch) && now_ns - s->opened_ns > UNANSWERED_NS)
+		say_unreachable(s);
+	/* With no broker to ask, a call would only hold up the end of the task. */
+	if (now_ns < s->warm_retry_ns || !kafka_watch_alive(&s->watch) || task_stopping(s->op.task))
 		return;
 	s->job_running = true;
 	connector_submit(s->op.task, &s->job, run_warm, s);
@@ -208,7 +214,7 @@ static void serve(struct kafka_sink *s)
 	rd_kafka_poll(s->rk, 0);
 	if (!s->warm)
 		drive_warm(s);
-	if (s->down && rd_kafka_outq_len(s->rk) > 0)
+	if (s->down && (rd_kafka_outq_len(s->rk) > 0 || !s->warm))
 		say_unreachable(s);
 	else if (s->warm)
 		s->said_ns = 0;

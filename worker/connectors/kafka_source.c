@@ -241,7 +241,8 @@ static void drive(struct kafka_source *s, int64_t now_ns)
 			return;
 		}
 	}
-	if (now_ns < s->retry_ns)
+	/* With no broker to ask, a call would only hold up the end of the task. Its first answer wakes us. */
+	if (now_ns < s->retry_ns || !kafka_fetcher_alive(s->fetcher))
 		return;
 	s->job_running = true;
 	connector_submit(s->op.task, &s->job, run_prepare, s);
@@ -287,6 +288,19 @@ static void watch_broker(struct kafka_source *s, int64_t now_ns, int64_t *deadli
 		*deadline_ns = check_ns;
 }
 
+/* No broker has answered yet. */
+static void watch_first_answer(struct kafka_source *s, int64_t now_ns, int64_t *deadline_ns)
+{
+	int64_t check_ns = s->said_ns != 0 ? s->said_ns + SAY_AGAIN_NS : s->heard_ns + UNANSWERED_NS;
+
+	if (now_ns >= check_ns) {
+		say_unreachable(s, "no answer since the start", now_ns);
+		check_ns = now_ns + SAY_AGAIN_NS;
+	}
+	if (check_ns < *deadline_ns)
+		*deadline_ns = check_ns;
+}
+
 static enum source_status source_poll(struct operator* op, int64_t *deadline_ns)
 {
 	struct kafka_source *s = source_of(op);
@@ -308,8 +322,10 @@ static enum source_status source_poll(struct operator* op, int64_t *deadline_ns)
 	if (s->preparing)
 		drive(s, now_ns);
 	if (!s->ready) {
-		if (!s->job_running)
+		if (!s->job_running && kafka_fetcher_alive(s->fetcher))
 			*deadline_ns = s->retry_ns;
+		else if (!kafka_fetcher_alive(s->fetcher))
+			watch_first_answer(s, now_ns, deadline_ns);
 		return SOURCE_WAIT;
 	}
 	status = reader_poll(s->reader, deadline_ns);
