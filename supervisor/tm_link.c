@@ -106,6 +106,7 @@ struct tm_link {
 };
 
 static void feed(struct tm_link *l, enum input in);
+static void fork_process(struct tm_link *l);
 
 static int64_t now_ns(const struct tm_link *l)
 {
@@ -328,15 +329,15 @@ static void on_died(void *arg, struct child *c, const struct child_death *d)
 		    strcmp(l->conf->taskmanager_restart, "never") != 0) {
 			int64_t delay_ms = backoff_next(&l->backoff, d->lived_ms);
 
-			if (delay_ms > 0)
+			if (delay_ms > 0) {
 				log_info("tm.respawn", KV_UINT("place", l->cfg.place),
 				    KV_INT("delay_ms", delay_ms),
 				    KV_MSG("taskmanager tm-%" PRIu32 " is forked again in %" PRId64 " ms",
 					l->cfg.place, delay_ms));
-			if (delay_ms > 0)
 				set_timer(l, delay_ms);
-			else
-				feed(l, IN_TIMER);
+			} else {
+				fork_process(l);
+			}
 		}
 	}
 	l->busy--;
@@ -442,7 +443,7 @@ struct tm_link *tm_link_create(const struct tm_link_config *cfg)
 	l->timer = evtimer_new(cfg->base, on_timer, l);
 	ASSERT(l->timer != NULL && event_priority_set(l->timer, LOOP_PRIORITY_CONTROL) == 0);
 	l->state = WAITING;
-	feed(l, IN_TIMER);
+	fork_process(l);
 	return l;
 }
 
