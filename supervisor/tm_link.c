@@ -123,8 +123,7 @@ static void set_timer(struct tm_link *l, int64_t delay_ms)
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
-	(void)fd;
-	(void)what;
+	(void)fd, (void)what;
 	feed(arg, IN_TIMER);
 }
 
