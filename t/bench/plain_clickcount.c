@@ -13,6 +13,7 @@
 
 #define BATCH  1000
 #define N_SLOT 4096
+#define WAKE_N 5000
 
 struct slot {
 	char page[PAGE_SIZE];
@@ -63,7 +64,7 @@ int main(int argc, char **argv)
 	rd_kafka_queue_t *queue;
 	rd_kafka_t *rk;
 	char text[512];
-	long long want, n = 0;
+	long long want, n = 0, woken = 0;
 	double start, cpu;
 	ssize_t got, i;
 
@@ -75,14 +76,14 @@ int main(int argc, char **argv)
 	rd_kafka_conf_set(conf, "bootstrap.servers", argv[1], text, sizeof(text));
 	rd_kafka_conf_set(conf, "group.id", "plain", text, sizeof(text));
 	rd_kafka_conf_set(conf, "enable.auto.commit", "false", text, sizeof(text));
-	rd_kafka_conf_set(conf, "queued.max.messages.kbytes", "8192", text, sizeof(text));
+	rd_kafka_conf_set(conf, "queued.min.messages", "40000", text, sizeof(text));
 	rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof(text));
 	if (rk == NULL)
 		return 1;
 	rd_kafka_poll_set_consumer(rk);
 	list = rd_kafka_topic_partition_list_new(2);
 	for (i = 0; i < 2; i++)
-		rd_kafka_topic_partition_list_add(list, argv[2], (int32_t)i)->offset = RD_KAFKA_OFFSET_BEGINNING;
+		rd_kafka_topic_partition_list_add(list, argv[2], (int32_t)i)->offset = 0;
 	start = seconds(CLOCK_MONOTONIC);
 	cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
 	rd_kafka_assign(rk, list);
@@ -90,6 +91,11 @@ int main(int argc, char **argv)
 	while (n < want) {
 		rd_kafka_message_t *m = rd_kafka_consumer_poll(rk, 1000);
 
+		/* The same cure of its stalls as the engine's: without, this runs at a third to two thirds. */
+		if (n - woken >= WAKE_N) {
+			woken = n;
+			rd_kafka_sasl_set_credentials(rk, "", "");
+		}
 		got = 0;
 		if (m != NULL) {
 			batch[0] = m;

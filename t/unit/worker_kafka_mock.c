@@ -245,6 +245,28 @@ static void test_through(int parallelism, const char *topic, const char *out)
 	is_int(wrong, 0, "each number once");
 }
 
+/* librdkafka looks again up to a second after it found its queue full, unless it is woken. */
+static void test_full_queue(void)
+{
+	enum { N = 400, EVERY = 20 };
+	const char *small[] = { "scan.startup.mode", "earliest-offset", "scan.bounded.mode", "latest-offset",
+		"properties.queued.min.messages", "8", "properties.fetch.message.max.bytes", "64",
+		"properties.sasl.username", "somebody", NULL };
+	int64_t start_ms;
+	struct fx fx;
+
+	rd_kafka_mock_topic_create(mock, "full", 2, 1);
+	for (int i = 0; i < N; i += EVERY) /* a batch each, and so a fetch */
+		send_numbers("full", i, i + EVERY);
+	job(&fx, "full", NULL, 1, small);
+	start_ms = fx_now_ms();
+	go(&fx);
+	ok(FX_UNTIL(fx_all(&fx, TASK_FINISHED), 30), "a full queue is fetched for again: %s", fx_cause(&fx));
+	ok(fx_now_ms() - start_ms < 5000, "as soon as it has drained: %" PRId64 " ms", fx_now_ms() - start_ms);
+	is_int(atomic_load(&n_seen), N, "every message came");
+	done(&fx);
+}
+
 static void test_empty(void)
 {
 	struct fx fx;
@@ -412,6 +434,7 @@ int main(void)
 	mock_start();
 	test_through(1, "t1-in", "t1-out");
 	test_through(2, "t2-in", "t2-out");
+	test_full_queue();
 	test_empty();
 	test_malformed();
 	test_group();

@@ -52,6 +52,11 @@ static void test_defaults(void)
 	    "unbounded, malformed messages fail, no discovery");
 	is_int(o.fetch_wait_max_ms, 500, "librdkafka's wait");
 	end();
+	source();
+	set("scan.bounded.mode", "latest-offset");
+	is_int(kafka_options_parse(&node, &o, &e), 0, "bounded: %s", e.msg);
+	is_int(o.fetch_wait_max_ms, 10, "a bounded source waits for nothing new");
+	end();
 	begin(NODE_SINK);
 	set("topic", "output");
 	set("properties.bootstrap.servers", "h:1,h:2");

@@ -97,6 +97,9 @@ rd_kafka_conf_t *kafka_client_conf(const struct kafka_options *o, const char *cl
 	static const struct setting consumer_defaults[] = {
 		/* What is prefetched is lost at a kill, and takes its time to free. */
 		{ "queued.max.messages.kbytes", "8192" },
+		/* A small one takes some hundred bytes more than its own. More of them make nothing faster: the
+		 * next fetch is asked for while these are worked on. */
+		{ "queued.min.messages", "40000" },
 		{ "allow.auto.create.topics", "false" },
 	};
 	static const struct setting consumer_fixed[] = {
@@ -116,12 +119,18 @@ rd_kafka_conf_t *kafka_client_conf(const struct kafka_options *o, const char *cl
 	static const struct setting both[] = { { "log.queue", "true" } };
 	bool source = o->node->type == NODE_SOURCE;
 	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+	char wait_ms[24];
+	const struct setting consumer_wait[] = { { "fetch.wait.max.ms", wait_ms } };
 	int rc;
 
 	rc = set_all(conf, both, ARRAY_LEN(both), e);
 	if (rc == 0)
 		rc = source ? set_all(conf, consumer_defaults, ARRAY_LEN(consumer_defaults), e) :
 			      set_all(conf, producer_defaults, ARRAY_LEN(producer_defaults), e);
+	if (rc == 0 && source) {
+		snprintf(wait_ms, sizeof(wait_ms), "%" PRId64, o->fetch_wait_max_ms);
+		rc = set_all(conf, consumer_wait, ARRAY_LEN(consumer_wait), e);
+	}
 	for (unsigned i = 0; rc == 0 && i < o->node->n_options; i++) {
 		const struct graph_option *opt = &o->node->options[i];
 		if (strncmp(opt->key, PROPERTIES, PROPERTIES_LEN) == 0 &&

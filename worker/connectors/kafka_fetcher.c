@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "worker/connectors/kafka_client.h"
+#include "worker/connectors/kafka_prefetch.h"
 
 #define BATCH        512
 #define SAY_AGAIN_NS (60 * NS_PER_S)
@@ -27,6 +28,7 @@ struct kafka_fetcher {
 	rd_kafka_topic_t *topic; /* for metadata */
 	rd_kafka_queue_t *messages, *events, *commits;
 	struct kafka_watch watch; /* librdkafka's threads write */
+	struct kafka_prefetch prefetch;
 	char *group;
 
 	/* prepare */
@@ -129,6 +131,7 @@ static int fetch(struct fetcher *base, struct raw_message *out, unsigned max, st
 {
 	struct kafka_fetcher *f = (struct kafka_fetcher *)(void *)base;
 	int64_t now_ns = clock_mono_ns(&clock_system);
+	int64_t bytes = 0;
 	ssize_t got;
 	int n = 0, rc;
 
@@ -157,7 +160,9 @@ static int fetch(struct fetcher *base, struct raw_message *out, unsigned max, st
 		if ((rc = raw_of(f, f->batch[i], &out[n], e)) < 0)
 			return -1;
 		n += rc;
+		bytes += (int64_t)f->batch[i]->len;
 	}
+	kafka_prefetch_taken(&f->prefetch, f->rk, got, bytes);
 	return n;
 }
 
@@ -191,6 +196,7 @@ struct kafka_fetcher *kafka_fetcher_create(const struct kafka_fetcher_config *co
 	rd_kafka_conf_set_opaque(conf, f);
 	rd_kafka_conf_set_error_cb(conf, on_error);
 	kafka_client_watch(conf, &f->watch, config->eventfd);
+	kafka_prefetch_init(&f->prefetch, conf);
 	f->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof(text));
 	if (f->rk == NULL) {
 		rd_kafka_conf_destroy(conf);
@@ -237,6 +243,7 @@ void kafka_fetcher_destroy(struct kafka_fetcher *f)
 		rd_kafka_topic_destroy(f->topic);
 	if (f->rk != NULL)
 		rd_kafka_destroy_flags(f->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+	kafka_prefetch_fini(&f->prefetch);
 	free(f->found);
 	free(f->splits);
 	free(f->split_of);

@@ -132,8 +132,10 @@ static int parse_source(const struct graph_node *n, struct kafka_options *o, str
 	if (o->startup == KAFKA_START_GROUP && o->group_id == NULL)
 		return err_set(e, ERR_INVALID,
 		    "option properties.group.id is missing: scan.startup.mode is group-offsets");
+	/* A broker answers what comes behind a fetch when it has answered that: with a bounded source, which
+	 * waits for no new messages, that is the last commit. */
 	text = graph_node_option(n, "properties.fetch.wait.max.ms",
-	    graph_node_option(n, "properties.fetch.max.wait.ms", "500"));
+	    graph_node_option(n, "properties.fetch.max.wait.ms", o->bounded ? "10" : "500"));
 	return conf_parse_i64(text, 0, 300000, &o->fetch_wait_max_ms, e) < 0 ?
 	    err_prefix(e, "option properties.fetch.wait.max.ms") :
 	    0;
