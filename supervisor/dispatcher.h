@@ -24,7 +24,7 @@
 #include "supervisor/resource_manager.h"
 #include "worker/graph/plugin.h"
 
-#define DISPATCHER_BUILD_LIMIT_NS (10 * NS_PER_S)
+#define DISPATCHER_BUILD_LIMIT_NS (PLUGIN_MAIN_LIMIT_MS * NS_PER_MS)
 #define DISPATCHER_MAX_BUILDS     4   /* submissions that are BUILDING at a time */
 #define DISPATCHER_MAX_WAITING    256 /* submissions that are not jobs yet */
 #define DISPATCHER_N_BUILDERS     2   /* of a submission */

@@ -19,6 +19,7 @@
 #include "worker/adopt.h"
 #include "worker/control.h"
 #include "worker/crash.h"
+#include "worker/graph/plugin.h"
 #include "worker/runtime/attempt.h"
 #include "worker/runtime/slot.h"
 
@@ -26,6 +27,7 @@
 struct deployed {
 	LIST_ENTRY(deployed) link;
 	struct attempt *attempt;
+	struct event *limit; /* of the job's main */
 	bool dropping;
 };
 
@@ -165,6 +167,7 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
 
 			ASSERT(d != NULL && d->dropping);
 			LIST_REMOVE(d, link);
+			event_free(d->limit);
 			attempt_destroy(d->attempt);
 			free(d);
 		}
@@ -204,8 +207,24 @@ static void on_doorbells(struct taskmanager *tm, struct msg_reader *r)
 	STAILQ_INSERT_TAIL(&tm->early, early, link);
 }
 
+/* User code that does not come back costs the process: there is no other way to end it. */
+static void on_limit(evutil_socket_t fd, short what, void *arg)
+{
+	const struct deployed *d = arg;
+
+	(void)fd;
+	(void)what;
+	if (attempt_is_set_up(d->attempt))
+		return;
+	log_errorx("job.main_overdue", KV_INT("limit_ms", PLUGIN_MAIN_LIMIT_MS),
+	    KV_MSG("the job's main does not come back; the process ends"));
+	crash_exit(1, "the job's main did not come back within 10 s when it was run again here");
+}
+
 static void on_deploy(struct taskmanager *tm, struct msg_reader *r)
 {
+	const struct timeval limit = { .tv_sec = PLUGIN_MAIN_LIMIT_MS / 1000,
+		.tv_usec = PLUGIN_MAIN_LIMIT_MS % 1000 * 1000 };
 	struct early_bells *early;
 	struct deployed *d;
 	struct ctl_deploy m;
@@ -238,6 +257,8 @@ static void on_deploy(struct taskmanager *tm, struct msg_reader *r)
 	}
 	d = xcalloc(1, sizeof(*d));
 	d->attempt = attempt_create(&m, tm->slots, tm->in.n_slots, tm->metrics, &attempt_events, tm);
+	d->limit = evtimer_new(tm->base, on_limit, d);
+	ASSERT(d->limit != NULL && event_add(d->limit, &limit) == 0);
 	LIST_INSERT_HEAD(&tm->attempts, d, link);
 }
 

@@ -4,6 +4,9 @@
  */
 #include "weir.h"
 
+#include <stdlib.h>
+#include <unistd.h>
+
 typedef struct number { int64_t value, key; } number;
 WEIR_TYPE(number);
 
@@ -67,8 +70,24 @@ static const weir_param params[] = {
 	{ "crash-at", 'i', NULL, "the number at which the process dies" },
 	{ "sleep-ms", 'i', NULL, "time to sleep at each number" },
 	{ "chaining", 'f', NULL, "let operators share a task" },
+	{ "bad-main", 's', NULL, "what main does wrong: loop, crash or other (another graph)" },
+	{ "bad-while", 's', NULL, "... as long as there is a file of this name" },
 	{ NULL, 's', NULL, NULL }
 };
+
+/* Main misbehaves, if it is asked to and the time has come. */
+static int bad_main(weir_env *env, const char *how)
+{
+	const char *file = weir_param_str(env, "bad-while");
+
+	if (how == NULL || (file != NULL && access(file, F_OK) != 0))
+		return 0;
+	if (strcmp(how, "crash") == 0)
+		abort();
+	while (strcmp(how, "loop") == 0)
+		pause();
+	return 1;
+}
 
 static int build(weir_env *env)
 {
@@ -82,7 +101,7 @@ static int build(weir_env *env)
 	weir_set_int(s, "to", weir_param_int(env, "to", 0, INT64_MAX));
 	weir_set_int(s, "rows-per-second", weir_param_int(env, "rate", 0, 1000000000));
 	s = weir_name(weir_with_watermarks(s, w), "Numbers");
-	s = weir_name(weir_map(s, &square), "Square");
+	s = weir_name(weir_map(s, &square), bad_main(env, weir_param_str(env, "bad-main")) ? "Other" : "Square");
 	s = weir_aggregate(weir_window_by(weir_key_by(s, &by_key), weir_tumbling_event_time(1000)), &sum, NULL);
 	s = weir_name(s, "Sum");
 	weir_name(weir_sink(s, "blackhole", &write_sum), "Nowhere");

@@ -50,14 +50,20 @@ static int load(struct plugin *p, const char *path, struct err *e)
 	/* Without a slash dlopen would search the library path. */
 	char *absolute = strchr(path, '/') != NULL ? xstrdup(path) : xasprintf("./%s", path);
 	const char *why;
+	size_t len = strlen(absolute);
 
 	p->handle = dlopen(absolute, RTLD_NOW | RTLD_LOCAL);
-	free(absolute);
 	if (p->handle == NULL) {
 		why = dlerror();
-		return err_set(e, ERR_INVALID, "it cannot be loaded: %s",
-		    why != NULL ? why : "no reason given");
+		if (why == NULL)
+			why = "no reason given";
+		else if (strncmp(why, absolute, len) == 0 && strncmp(why + len, ": ", 2) == 0)
+			why += len + 2; /* where the store keeps it says nothing to the job's author */
+		err_set(e, ERR_INVALID, "it cannot be loaded: %s", why);
 	}
+	free(absolute);
+	if (p->handle == NULL)
+		return -1;
 	p->job = dlsym(p->handle, WEIR_JOB_SYMBOL);
 	if (p->job == NULL)
 		return err_set(e, ERR_INVALID,

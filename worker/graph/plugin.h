@@ -7,6 +7,9 @@
 
 #include "worker/graph/stream_graph.h"
 
+/* What a job's main may take, in the builder and in a worker; then its process is ended. */
+#define PLUGIN_MAIN_LIMIT_MS 10000
+
 struct plugin;
 
 /* dlopen(RTLD_NOW|RTLD_LOCAL) and check the symbol: both versions are in the refusal.

@@ -375,6 +375,16 @@ void attempt_drop(struct attempt *a)
 		tear_down(a);
 }
 
+bool attempt_is_set_up(struct attempt *a)
+{
+	bool set_up;
+
+	pthread_mutex_lock(&a->lock);
+	set_up = a->set_up;
+	pthread_mutex_unlock(&a->lock);
+	return set_up;
+}
+
 void attempt_destroy(struct attempt *a)
 {
 	if (a == NULL)

@@ -14,6 +14,7 @@
 #ifndef WORKER_RUNTIME_ATTEMPT_H
 #define WORKER_RUNTIME_ATTEMPT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/id.h"
@@ -55,6 +56,8 @@ void attempt_drop(struct attempt *a);
 /* After `dropped`: join its thread, free. */
 void attempt_destroy(struct attempt *a);
 
+/* Is it beyond what runs the job's main again? From any thread. */
+bool attempt_is_set_up(struct attempt *a);
 const struct id128 *attempt_job_id(const struct attempt *a);
 uint64_t attempt_number(const struct attempt *a);
 
