@@ -4,6 +4,8 @@
 #include "base/conf.h"
 #include "base/mem.h"
 
+#define PARALLELISM_MAX 32768 /* as the REST API takes it */
+
 const char *const cli_action_names[CLI_N_ACTIONS] = { "run", "list", "cancel" };
 
 static const struct {
@@ -85,9 +87,12 @@ static int apply(struct cli_args *a, const struct cli_option *o, const char *val
 			a->savepoint = value;
 		break;
 	case 'p':
-		if (conf_parse_i64(value, 1, 32768, &n, NULL) != 0)
+		if (conf_parse_i64(value, 1, INT64_MAX, &n, NULL) != 0)
 			return err_set(e, ERR_INVALID, "The parallelism must be a positive number: %s",
 			    value);
+		if (n > PARALLELISM_MAX)
+			return err_set(e, ERR_INVALID, "The parallelism must be at most %d: %s",
+			    PARALLELISM_MAX, value);
 		a->parallelism = (unsigned)n;
 		break;
 	}

@@ -44,6 +44,9 @@ static void test_run(void)
 	is_int(a.n_program_args, 1, "with its argument");
 	is_int(PARSE(CLI_RUN, "-p", "0", "j", NULL), -1, "parallelism 0");
 	is_str(e.msg, "The parallelism must be a positive number: 0", "is refused");
+	is_int(PARSE(CLI_RUN, "-p", "32768", "j", NULL), 0, "the highest parallelism");
+	is_int(PARSE(CLI_RUN, "-p", "32769", "j", NULL), -1, "one more");
+	is_str(e.msg, "The parallelism must be at most 32768: 32769", "is refused by name");
 	is_int(PARSE(CLI_RUN, "-p", "abc", "j", NULL), -1, "no number");
 	is_int(PARSE(CLI_RUN, "-x", "j", NULL), -1, "an unknown option");
 	is_str(e.msg, "Unrecognized option: -x", "is named");
