@@ -5,7 +5,10 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use JSON::PP;
+use List::Util qw(max);
+use POSIX ();
 use Test::More;
+use Time::HiRes qw(sleep time);
 use Weir qw(wait_until build);
 
 my $weir = Weir->start;
@@ -79,14 +82,16 @@ my $tmp = $weir->{dir};
 sub write_file { my ($name, $data) = @_; open(my $fh, '>:raw', "$tmp/$name") or die; print $fh $data; close $fh; return "$tmp/$name" }
 open(my $in, '<:raw', $so) or die;
 my $bytes = do { local $/; <$in> };
+my $jobs = build() . '/t/jobs';
 my %zoo = (
 	'truncated' => [write_file('truncated.so', substr($bytes, 0, 3000)), qr/\S/],
 	'empty' => [write_file('empty.so', ''), qr/empty|short|not/i],
 	'a script' => [write_file('script.so', "#!/bin/sh\nexit 0\n"), qr/script/i],
 	'a Java archive' => [write_file('java.jar', "PK\x03\x04" . "\0" x 200), qr/Java archive|jar/i],
-	(map { my ($n, $re) = @$_; -e build() . "/t/jobs/$n.so" ? ($n => [build() . "/t/jobs/$n.so", $re]) : () }
-		['no_symbol', qr/weir_job|symbol/], ['abi_major', qr/ABI.*\d+\.\d+/i], ['abi_minor', qr/ABI.*\d+\.\d+/i],
-		['crash_main', qr/SIGSEGV|signal/i], ['fail_main', qr/\S/], ['nondeterministic', qr/differ/i]),
+	'no job at all' => ["$jobs/plugin_no_symbol.so", qr/it has no symbol weir_job_v1/],
+	'another major ABI' => ["$jobs/plugin_abi_major.so", qr/built for ABI 2\.0 of weir\.h, and this cluster has 1\.\d+/],
+	'a later minor ABI' => ["$jobs/plugin_abi_minor.so", qr/built for ABI 1\.7 of weir\.h, and this cluster has 1\.\d+/],
+	'an unresolved symbol' => ["$jobs/plugin_unresolved.so", qr/it cannot be loaded: undefined symbol: nobody_has_this/],
 );
 for my $what (sort keys %zoo) {
 	my ($file, $re) = @{ $zoo{$what} };
@@ -100,7 +105,44 @@ for my $what (sort keys %zoo) {
 	($status) = $weir->request('DELETE', "/jars/$j");
 	is($status, 200, "$what: deleted");
 }
+
+# Mains that misbehave.
+my ($bad) = upload("$jobs/plugin_bad.so")->{filename} =~ m{([^/]+)$};
+my %how = (
+	crash => qr/main crashed: its process was killed by SIGABRT/,
+	exit => qr/main function ended the process by exit\(3\)/,
+	grumble => qr/returned -1 and gave no reason .*it wrote: grumble \?/,
+	'pid-block' => qr/two different graphs.*operator "Same": its parameter block/,
+	'pid-parallelism' => qr/two different graphs.*operator "Same": its parallelism is \d+ in one run and \d+ in another/,
+	'pid-name' => qr/two different graphs.*its name is "Same \d+" in one run and "Same \d+" in another/,
+	'time-setting' => qr/two different graphs.*execution\.checkpointing\.interval/,
+);
+refused("a main that does $_", 400, $how{$_}, 'POST', "/jars/$bad/run", { programArgs => "--how $_" }) for sort keys %how;
+refused('a parallelism over the maximum', 400, qr/parallelism 32769 is not in 1\.\.32768/, 'POST', "/jars/$jar/run",
+	{ parallelism => 32769 });
+refused('a parallelism over the job\'s maximum', 400, qr/parallelism 129 is over its max parallelism of 128/, 'POST',
+	"/jars/$jar/run", { parallelism => 129 });
+
+# A main that loops has 10 s; the supervisor answers meanwhile.
+my $t0 = time;
+my $looping = fork // die "fork: $!";
+if ($looping == 0) {
+	my ($s, $b) = $weir->request('POST', "/jars/$bad/run", { programArgs => '--how loop' });
+	POSIX::_exit($s == 400 && "@{ $b->{errors} }" =~ /main did not come back within 10 s, so it was killed/ ? 0 : 1);
+}
+my $worst = 0;
+while (waitpid($looping, POSIX::WNOHANG()) == 0) {
+	my $asked = time;
+	$weir->get('/overview');
+	$worst = max($worst, time - $asked);
+	sleep 0.05;
+}
+is($?, 0, 'a main that loops: 400 and a sentence');
+cmp_ok(abs(time - $t0 - 10), '<', 2, sprintf('after 10 s (%.1f)', time - $t0));
+cmp_ok($worst, '<', 0.5, sprintf('meanwhile REST answers (longest %.0f ms)', $worst * 1000));
+($status) = $weir->request('DELETE', "/jars/$bad");
 is($weir->get('/overview')->{taskmanagers}, 2, 'the cluster lives');
+is(scalar(grep { /kind=taskmanager/ } $weir->log_lines('child.died')), 0, 'with the workers that it had');
 ($status) = $weir->request('DELETE', "/jars/$jar");
 is($status, 200, 'delete');
 is_deeply($weir->get('/jars')->{files}, [], 'nothing is listed');

@@ -46,6 +46,30 @@ like($out . $err, qr/none\.so/, 'named');
 ($rc, $out, $err) = $weir->cli('run', '-d', $so, '--colour', 'red');
 is($rc, 1, 'an unknown argument of the job: exit 1');
 like($out . $err, qr/--colour/, 'named');
+# What is no job, and mains that misbehave: exit 1 and one sentence on stderr.
+my $jobs = build() . '/t/jobs';
+open(my $cut, '>:raw', "$weir->{dir}/cut.so") or die;
+print $cut substr(do { open(my $in, '<:raw', $so) or die; local $/; <$in> }, 0, 3000);
+close $cut;
+for my $case (["$weir->{dir}/cut.so", qr/truncated|cut/], ["$jobs/plugin_no_symbol.so", qr/no symbol weir_job_v1/],
+	["$jobs/plugin_abi_major.so", qr/ABI 2\.0 .* has 1\.\d+/], ["$jobs/plugin_unresolved.so", qr/undefined symbol: nobody_has_this/],
+	["$jobs/plugin_bad.so --how crash", qr/SIGABRT/], ["$jobs/plugin_bad.so --how exit", qr/exit\(3\)/],
+	["$jobs/plugin_bad.so --how pid-name", qr/two different graphs/], ["$jobs/plugin_bad.so --how loop", qr/did not come back within 10 s/])
+{
+	my ($what, $re) = @$case;
+	($rc, $out, $err) = $weir->cli('run', '-d', split / /, $what);
+	is($rc, 1, "exit 1: " . $what =~ s{.*/}{}r);
+	like($err, $re, '... says why');
+}
+for my $case (['-p 0', qr/must be a positive number: 0/], ['-p 32769', qr/must be at most 32768: 32769/],
+	['-p 129', qr/parallelism 129 is over its max parallelism of 128/], ['--nonsense', qr/Unrecognized option: --nonsense/])
+{
+	my ($what, $re) = @$case;
+	($rc, $out, $err) = $weir->cli('run', '-d', split(/ /, $what), $so);
+	is($rc, 1, "weir run $what: exit 1");
+	like($out . $err, $re, '... says why');
+}
+is(scalar @{ $weir->get('/jars')->{files} }, 0, 'nothing of the refused ones stays');
 is($weir->stop, 0, 'stop');
 
 my $rc2 = system(build() . "/weir list -m 127.0.0.1:1 >/dev/null 2>&1 </dev/null");
