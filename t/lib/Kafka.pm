@@ -120,9 +120,16 @@ sub launch {
 	return;
 }
 
-# Make a topic (two partitions, by auto-creation) and wait until its leaders are known.
+# Make a topic and wait until its leaders are known. Two partitions come by auto-creation, another number costs
+# the start of a JVM.
 sub topic {
-	my ($address, $topic) = @_;
+	my ($address, $topic, $partitions) = @_;
+	if (defined $partitions) {
+		my $rc = system('sh', '-c', 'exec "$@" >/dev/null 2>&1 </dev/null', 'sh', 'java', '-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC',
+			'-cp', _class_path(), 'org.apache.kafka.tools.TopicCommand', '--bootstrap-server', $address, '--create',
+			'--topic', $topic, '--partitions', $partitions);
+		die "topic $topic of $partitions partitions could not be made\n" if $rc != 0;
+	}
 	my $deadline = time + 30;
 	while (time < $deadline) {
 		my $answer = `kcat -b $address -L -t $topic 2>&1 </dev/null`;
