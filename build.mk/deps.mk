@@ -12,7 +12,7 @@ define apt_install
 	if [ -n "$$missing" ]; then \
 	  log=$$(mktemp); \
 	  { $(APT) -q update && $(APT) -q install -y --no-install-recommends $$missing; } >$$log 2>&1 || \
-	  { echo "make: apt-get could not install$$missing: $$(grep -m1 '^[EW]:' $$log || tail -n1 $$log)" >&2; rm -f $$log; exit 1; }; \
+	  { echo "make: apt-get could not install$$missing: $$(grep -m1 '^E:' $$log || tail -n1 $$log | grep . || echo it gave no reason)" >&2; rm -f $$log; exit 1; }; \
 	  rm -f $$log; echo "installed:$$missing"; \
 	fi
 endef
@@ -24,7 +24,7 @@ deps-test: deps
 	$(call apt_install,$(DEPS_TEST))
 
 # Order-only for every object: asks once for each header that the packages above bring.
-HEADERS := event2/event.h:libevent-dev librdkafka/rdkafka.h:librdkafka-dev cjson/cJSON.h:libcjson-dev \
+HEADERS := stdio.h:libc6-dev event2/event.h:libevent-dev librdkafka/rdkafka.h:librdkafka-dev cjson/cJSON.h:libcjson-dev \
            bsd/unistd.h:libbsd-dev sha2.h:libmd-dev xxhash.h:libxxhash-dev
 check-deps: build/.deps-ok
 build/.deps-ok: build.mk/deps.mk
