@@ -23,12 +23,13 @@ sub _top {
 # The class path, fetched once into build/kafka.
 sub _class_path {
 	my $lib = _top() . '/build/kafka/lib';
-	return "$lib/*" if -e "$lib/.complete";
-	for my $tool (qw(java mvn)) {
+	my $complete = -e "$lib/.complete";
+	for my $tool ('java', $complete ? () : 'mvn') {
 		next if grep { -x "$_/$tool" } split /:/, $ENV{PATH};
 		$why = "$tool is not installed (make deps-test)";
 		return;
 	}
+	return "$lib/*" if $complete;
 	make_path($lib);
 	my $log = "$lib/../fetch.log";
 	my $rc = system('sh', '-c',
