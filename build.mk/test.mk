@@ -6,7 +6,7 @@
 #   make lint           as TAP, one test a check
 
 PROVE     := prove --exec '' --failures --timer
-TESTS_cluster := $(sort $(wildcard t/[567]*.t t/r*.t))
+TESTS_cluster := $(sort $(wildcard t/[5679]*.t t/r*.t))
 TESTS_kafka   := $(sort $(wildcard t/8*.t))
 unit_names     = $(patsubst t/unit/%.c,build/t/unit/%,$(wildcard $(1:%=t/unit/%.c)))
 ASAN_UNITS    := $(call unit_names,base_* shm_* graph_* worker_* job_*)
