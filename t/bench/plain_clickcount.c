@@ -21,7 +21,7 @@ struct slot {
 };
 static struct slot table[N_SLOT];
 
-static void ctx_fail(weir_ctx *ctx, const char *fmt, va_list ap)
+WEIR_PRINTF(2, 0) static void ctx_fail(weir_ctx *ctx, const char *fmt, va_list ap)
 {
 	(void)ctx;
 	vfprintf(stderr, fmt, ap);
