@@ -86,8 +86,13 @@ typedef struct weir_type {
 	int64_t (*deserialize)(const void *buf, uint32_t len, void *v, uint32_t cap);
 } weir_type;
 
-/* Declare the typedef T, a fixed-size struct without pointers, as a record type. */
+/*
+ * Declare the typedef T, a fixed-size struct without pointers, as a record type.  Records and
+ * accumulators lie at multiples of 8 bytes; a type that wants more does not compile.
+ */
 #define WEIR_TYPE(T) \
+	struct T##_weir_align_ { char c; T t; }; \
+	typedef char T##_wants_an_alignment_over_8_bytes[offsetof(struct T##_weir_align_, t) <= 8 ? 1 : -1]; \
 	WEIR_UNUSED static const weir_type T##_weir_type = { sizeof(weir_type), #T, sizeof(T), 1, NULL, NULL }
 /* The same with a serializer of its own; size 0 for records of varying length. */
 #define WEIR_TYPE_WITH(T, size, version, serialize, deserialize) \

@@ -47,6 +47,13 @@ END
 $clicks =~ s/^(#include "click_event\.h".*\n)/$1$params/;
 is_taken(compiles('README', $clicks, '-Iinclude', '-Ijobs', '-Wno-unused-function'));
 
+# What the header promises to refuse.
+open(my $wide, '>', "$weir->{dir}/wide.c") or die;
+print $wide qq{#include "weir.h"\ntypedef struct wide { int64_t n; } __attribute__((aligned(16))) wide;\nWEIR_TYPE(wide);\n};
+close $wide;
+like(`cc -Iinclude -fsyntax-only $weir->{dir}/wide.c 2>&1`, qr/wide_wants_an_alignment_over_8_bytes/,
+	'a type that wants more than 8 bytes of alignment does not compile');
+
 my @missing;
 for my $file ('README.md', glob 'man/*.[1-9]') {
 	my $text = slurp($file);
