@@ -44,8 +44,8 @@ static void usage(FILE *to)
 	    "  -c FILE       read the configuration from FILE\n"
 	    "  -D KEY=VALUE  set a key, over what the file says; may be given again\n"
 	    "  -n            check the configuration and exit\n"
-	    "  -h            print this help and exit\n"
-	    "  -V            print the version and exit\n"
+	    "  -h, --help    print this help and exit\n"
+	    "  -V, --version print the version and exit\n"
 	    "\n"
 	    "keys:\n");
 	for (i = 0; i < conf_n_rows(); i++) {
@@ -292,16 +292,21 @@ static char **prepare_titles(int argc, char **argv, char **envp)
 
 static void usage_error(const char *what)
 {
-	fprintf(stderr, "weir-supervisor: %s; -h prints the options\n", what);
+	fprintf(stderr, "weir-supervisor: %s; --help prints the options\n", what);
 }
 
 /* Returns the exit status, or -1 to go on. */
 static int parse_options(struct supervisor *s, int argc, char **argv, bool *check_only)
 {
+	static const struct option longs[] = {
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 },
+	};
 	int opt;
 
 	s->overrides = xcalloc((size_t)argc + 1, sizeof(*s->overrides));
-	while ((opt = getopt(argc, argv, "+:c:D:nhV")) != -1) {
+	while ((opt = getopt_long(argc, argv, "+:c:D:nhV", longs, NULL)) != -1) {
 		switch (opt) {
 		case 'c':
 			s->conf_file = optarg;
@@ -322,7 +327,9 @@ static int parse_options(struct supervisor *s, int argc, char **argv, bool *chec
 			usage_error(log_fmt("option -%c needs a value", optopt));
 			return 1;
 		default:
-			usage_error(log_fmt("there is no option -%c", optopt));
+			/* a short one is known by its letter, a long one is the word before */
+			usage_error(optopt != 0 ? log_fmt("there is no option -%c", optopt) :
+						  log_fmt("there is no option %s", argv[optind - 1]));
 			return 1;
 		}
 	}

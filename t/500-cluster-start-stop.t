@@ -65,7 +65,10 @@ like($err, qr/taskmanager\.numberOfTaskSlots\b/, 'but one warning with the neare
 ($rc, $err) = supervisor('-c', "$other/none");
 is($rc, 78, 'a missing file: exit 78');
 ($rc, $err) = supervisor('--bogus');
-isnt($rc, 0, 'an unknown option is refused');
+is($rc, 1, 'an unknown option is refused');
+like($err, qr/there is no option --bogus; --help prints the options/, 'by its name');
+($rc) = supervisor('--help');
+is($rc, 0, '--help is one');
 
 # Reload: a broken file changes nothing.
 open($fh, '>>', "$weir->{dir}/flink-conf.yaml") or die;

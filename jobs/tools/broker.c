@@ -151,12 +151,17 @@ static void usage(FILE *to)
 	fputs("usage: weir-broker [-p PORT] [-t topic:partitions]...\n"
 	      "  -p PORT              where to listen on 127.0.0.1, 0: a free port; default 9092\n"
 	      "  -t topic:partitions  a topic to make; default input:2 and output:2\n"
-	      "  -V                   print the version\n",
+	      "  -V, --version        print the version\n",
 	    to);
 }
 
 int main(int argc, char **argv)
 {
+	static const struct option longs[] = {
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 },
+	};
 	struct topic topics[MAX_TOPICS];
 	unsigned n_topics = 0, i;
 	struct err e = { 0 };
@@ -165,7 +170,7 @@ int main(int argc, char **argv)
 	int c, rc = 1;
 
 	log_init("weir-broker", LOG_INFO, STDERR_FILENO, -1);
-	while ((c = getopt(argc, argv, "p:t:hV")) != -1) {
+	while ((c = getopt_long(argc, argv, "p:t:hV", longs, NULL)) != -1) {
 		switch (c) {
 		case 'p':
 			if (conf_parse_i64(optarg, 0, 65535, &port, &e) < 0) {
@@ -191,12 +196,12 @@ int main(int argc, char **argv)
 			rc = 0;
 			goto out;
 		default:
-			usage(stderr);
+			fputs("weir-broker: see --help\n", stderr);
 			goto out;
 		}
 	}
 	if (optind < argc) {
-		err_set(&e, ERR_INVALID, "unexpected argument %s; see weir-broker -h", argv[optind]);
+		err_set(&e, ERR_INVALID, "unexpected argument %s; see weir-broker --help", argv[optind]);
 		goto out;
 	}
 	if (n_topics == 0) {
