@@ -54,7 +54,10 @@ while (waitpid($pid, POSIX::WNOHANG()) == 0) {
 }
 is($?, 0, sprintf('90 MB are taken (%.1f s)', time - $t0));
 cmp_ok($worst, '<', 0.5, sprintf('meanwhile REST answers (longest %.0f ms)', $worst * 1000));
-cmp_ok(rss_kb() - $before, '<', 20_000, 'and the supervisor does not grow by them');
+SKIP: {
+	skip 'a sanitizer keeps what is freed', 1 if ($ENV{BUILD} // '') =~ /san/;
+	cmp_ok(rss_kb() - $before, '<', 20_000, 'and the supervisor does not grow by them');
+}
 my ($jar) = @{ $weir->get('/jars')->{files} };
 my ($status, $body) = $weir->request('POST', "/jars/$jar->{id}/run", { programArgs => '--to 10 --rate 0' });
 is($status, 200, 'a job of 90 MB runs') or diag(ref $body ? encode_json($body) : $body);
