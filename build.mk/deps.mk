@@ -2,7 +2,7 @@
 # `make deps` and `make deps-test` install; every build says by name what is missing.
 
 DEPS_BUILD := gcc libc6-dev pkg-config libevent-dev librdkafka-dev libcjson-dev libbsd-dev libmd-dev libxxhash-dev
-DEPS_TEST  := perl openjdk-17-jre-headless maven kcat curl jq procps clang-14 libclang-rt-14-dev clang-tidy-14 \
+DEPS_TEST  := perl g++ openjdk-17-jre-headless maven kcat curl jq procps clang-14 libclang-rt-14-dev clang-tidy-14 \
               clang-format-14 cppcheck mandoc binutils
 
 APT := $(if $(filter 0,$(shell id -u)),,sudo) env DEBIAN_FRONTEND=noninteractive apt-get
