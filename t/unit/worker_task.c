@@ -151,7 +151,8 @@ static void test_timers(void)
 static void test_single(void)
 {
 	struct fx fx;
-	int64_t start;
+	int64_t start, took_ms = 0;
+	bool published = false;
 
 	reset(0);
 	start = fx_now_ms();
@@ -160,13 +161,22 @@ static void test_single(void)
 	    "single: a record is published when its slot goes to sleep (%d ms)", (int)(fx_now_ms() - start));
 	end(&fx, "single");
 
-	reset(0);
-	start = fx_now_ms();
-	pipeline(&fx, 2, "lingering", "failing@1", SHIP_FORWARD, 1);
-	ok(FX_UNTIL(T.received == 1, 10), "buffer timeout: a busy task's record is published all the same");
-	ok(fx_now_ms() - start >= 90 && fx_now_ms() - start < 2000,
-	    "buffer timeout: after about 100 ms (%d ms)", (int)(fx_now_ms() - start));
-	end(&fx, "buffer timeout");
+	/*
+	 * A slot that loses its processor for a while takes the call in hand for a slow one, and publishes before
+	 * the next: right, but no measure of the timeout.  On a loaded machine it may take a few tries.
+	 */
+	for (int tries = 0; tries < 10; tries++) {
+		reset(0);
+		start = fx_now_ms();
+		pipeline(&fx, 2, "lingering", "failing@1", SHIP_FORWARD, 1);
+		published = FX_UNTIL(T.received == 1, 10);
+		took_ms = fx_now_ms() - start;
+		end(&fx, "buffer timeout");
+		if (!published || took_ms >= 90)
+			break;
+	}
+	ok(published, "buffer timeout: a busy task's record is published all the same");
+	ok(took_ms >= 90 && took_ms < 2000, "buffer timeout: after about 100 ms (%d ms)", (int)took_ms);
 }
 
 static char metric_names[128];
