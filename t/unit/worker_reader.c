@@ -256,7 +256,8 @@ static void test_rate_of_watermarks(void)
 	reader_add_split(r, "t", 0, 0, READER_NO_END);
 	reader_discovered(r, false);
 	put(0, 10);
-	drain(NULL);
+	drain(&deadline_ns);
+	is_int(deadline_ns, INT64_MAX, "with the watermark said, nothing is to be done");
 	put(0, 20);
 	drain(&deadline_ns);
 	is_int(last_ts('w'), 9, "no second watermark within a ms");

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "worker/connectors/kafka_arrival.h"
 #include "worker/connectors/kafka_client.h"
 #include "worker/connectors/kafka_prefetch.h"
 
@@ -29,6 +30,8 @@ struct kafka_fetcher {
 	rd_kafka_queue_t *messages, *events, *commits;
 	struct kafka_watch watch; /* librdkafka's threads write */
 	struct kafka_prefetch prefetch;
+	struct kafka_arrival arrival;
+	int64_t burst; /* messages since the queue was last found empty */
 	char *group;
 
 	/* prepare */
@@ -136,6 +139,7 @@ static int fetch(struct fetcher *base, struct raw_message *out, unsigned max, st
 	int n = 0, rc;
 
 	release_batch(f);
+	kafka_arrival_before(&f->arrival, now_ns);
 	if (max > BATCH)
 		max = BATCH;
 	/* No timeout: with one, it waits the timeout out to fill the batch. */
@@ -163,6 +167,8 @@ static int fetch(struct fetcher *base, struct raw_message *out, unsigned max, st
 		bytes += (int64_t)f->batch[i]->len;
 	}
 	kafka_prefetch_taken(&f->prefetch, f->rk, got, bytes);
+	f->burst = got == 0 ? 0 : f->burst + got;
+	kafka_arrival_after(&f->arrival, now_ns, got > 0 && f->burst < f->prefetch.step_messages);
 	return n;
 }
 
@@ -214,7 +220,8 @@ struct kafka_fetcher *kafka_fetcher_create(const struct kafka_fetcher_config *co
 		    rd_kafka_err2str(rd_kafka_last_error()));
 		goto fail;
 	}
-	rd_kafka_queue_io_event_enable(f->messages, config->eventfd, &one, sizeof(one));
+	kafka_arrival_init(&f->arrival, config->eventfd, config->options->bounded ? 0 : KAFKA_PAUSE_NS);
+	kafka_arrival_watch(&f->arrival, f->messages);
 	rd_kafka_queue_io_event_enable(f->events, config->eventfd, &one, sizeof(one));
 	rd_kafka_queue_io_event_enable(f->commits, config->eventfd, &one, sizeof(one));
 	return f;
@@ -236,7 +243,10 @@ void kafka_fetcher_destroy(struct kafka_fetcher *f)
 	if (f == NULL)
 		return;
 	release_batch(f);
-	queue_close(f->messages);
+	if (f->messages != NULL) {
+		kafka_arrival_unwatch(f->messages);
+		rd_kafka_queue_destroy(f->messages);
+	}
 	queue_close(f->events);
 	queue_close(f->commits);
 	if (f->topic != NULL)
@@ -252,6 +262,11 @@ void kafka_fetcher_destroy(struct kafka_fetcher *f)
 	free(f->commit_tag);
 	free(f->group);
 	free(f);
+}
+
+int64_t kafka_fetcher_due_ns(const struct kafka_fetcher *f)
+{
+	return f->arrival.paused_until_ns;
 }
 
 struct fetcher *kafka_fetcher_base(struct kafka_fetcher *f)

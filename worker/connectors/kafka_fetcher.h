@@ -30,6 +30,9 @@ struct kafka_fetcher *kafka_fetcher_create(const struct kafka_fetcher_config *co
 void kafka_fetcher_destroy(struct kafka_fetcher *f);
 struct fetcher *kafka_fetcher_base(struct kafka_fetcher *f);
 
+/* Fetch again at this time, monotonic ns, if it is to come: until then, messages do not ring the eventfd. */
+int64_t kafka_fetcher_due_ns(const struct kafka_fetcher *f);
+
 /* A partition that prepare has found. */
 struct kafka_split {
 	int32_t partition;
@@ -56,7 +59,7 @@ const struct kafka_split *kafka_fetcher_split(const struct kafka_fetcher *f, uin
 int kafka_fetcher_serve(struct kafka_fetcher *f, struct err *e);
 /* When a fetch was last answered, monotonic ns; INT64_MIN: never. */
 int64_t kafka_fetcher_answered_ns(const struct kafka_fetcher *f);
-/* A broker has answered something: from now on, prepare does not wait in vain. The eventfd is rung at that. */
+/* A broker has answered something: from now on, prepare does not wait in vain. That rings the eventfd. */
 bool kafka_fetcher_alive(const struct kafka_fetcher *f);
 /* The client said since the last call that no broker is left. */
 bool kafka_fetcher_take_down(struct kafka_fetcher *f);

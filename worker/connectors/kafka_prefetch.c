@@ -68,8 +68,8 @@ void kafka_prefetch_fini(struct kafka_prefetch *p)
 }
 
 /*
- * No call is there for this alone.  New credentials wake every thread that might wait to use them: at the cost
- * of a lock and of no request, and none is in use but when a connection is made anew.  They are the old ones.
+ * No call is there for this alone.  New credentials wake every thread that might wait to use them, at the
+ * cost of a lock and of no request.  They are the old ones.
  */
 void kafka_prefetch_wake(struct kafka_prefetch *p, rd_kafka_t *rk)
 {

@@ -338,6 +338,8 @@ static enum source_status source_poll(struct operator* op, int64_t *deadline_ns)
 		s->dirty = true;
 	else
 		watch_broker(s, now_ns, deadline_ns);
+	if (kafka_fetcher_due_ns(s->fetcher) > now_ns && kafka_fetcher_due_ns(s->fetcher) < *deadline_ns)
+		*deadline_ns = kafka_fetcher_due_ns(s->fetcher);
 	if (s->dirty && now_ns >= s->commit_ns)
 		commit(s, now_ns);
 	if (s->dirty && s->commit_ns < *deadline_ns)

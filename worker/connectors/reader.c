@@ -270,12 +270,12 @@ static int64_t find_idle(struct reader *r)
 	return next_ns;
 }
 
-/* Emit the lowest watermark of the active splits, and whether there are any. */
-static void emit_watermark(struct reader *r, int64_t now_ns)
+/* The lowest watermark of the active splits; their number. */
+static uint32_t find_watermark(const struct reader *r, int64_t *low)
 {
-	int64_t low = WEIR_MAX_TIMESTAMP;
 	uint32_t i, n_active = 0;
 
+	*low = WEIR_MAX_TIMESTAMP;
 	for (i = 0; i < r->n_splits; i++) {
 		const struct split *s = &r->splits[i];
 		int64_t mark;
@@ -286,22 +286,35 @@ static void emit_watermark(struct reader *r, int64_t now_ns)
 		/* A timestamp near the lowest there is must not wrap around. */
 		mark = s->max_ts < WEIR_MIN_TIMESTAMP + r->bound_ms + 1 ? WEIR_MIN_TIMESTAMP :
 									  s->max_ts - r->bound_ms - 1;
-		if (mark < low)
-			low = mark;
+		if (mark < *low)
+			*low = mark;
 	}
-	if (n_active == 0) {
+	return n_active;
+}
+
+/* Emit the watermark, and whether there are active splits. Returns when one is to be emitted that came too
+ * soon after the last, INT64_MAX: none. */
+static int64_t emit_watermark(struct reader *r, int64_t now_ns)
+{
+	bool too_soon = now_ns - r->watermark_ns < WATERMARK_EVERY_NS;
+	int64_t low;
+
+	if (find_watermark(r, &low) == 0) {
 		if (r->discovered && !r->out_idle && !r->bounded) {
 			r->out_idle = true;
 			r->op->out->status(r->op->out, true);
 		}
-		return;
+		return INT64_MAX;
 	}
-	if (r->has_strategy && low > r->watermark) {
-		r->watermark = low;
-		r->watermark_ns = now_ns;
-		r->op->watermark = low;
-		r->op->out->watermark(r->op->out, low);
-	}
+	if (!r->has_strategy || low <= r->watermark)
+		return INT64_MAX;
+	if (too_soon)
+		return r->watermark_ns + WATERMARK_EVERY_NS;
+	r->watermark = low;
+	r->watermark_ns = now_ns;
+	r->op->watermark = low;
+	r->op->out->watermark(r->op->out, low);
+	return INT64_MAX;
 }
 
 /* ------------------------------------------------------------------- poll */
@@ -412,7 +425,7 @@ static void count_batch(struct reader *r, int64_t now_ns)
 enum source_status reader_poll(struct reader *r, int64_t *deadline_ns)
 {
 	struct err e = { 0 };
-	int64_t now_ns, next_ns, at_ns;
+	int64_t now_ns, next_ns, mark_ns, at_ns;
 	int n, i;
 
 	n = r->n_splits == 0 ? 0 : r->fetcher->fetch(r->fetcher, r->batch, READER_BATCH, &e);
@@ -433,12 +446,11 @@ enum source_status reader_poll(struct reader *r, int64_t *deadline_ns)
 	next_ns = find_idle(r);
 	if (all_finished(r))
 		return SOURCE_END; /* the runtime's last watermark follows */
-	if (now_ns - r->watermark_ns >= WATERMARK_EVERY_NS)
-		emit_watermark(r, now_ns);
-	else if (n == 0)
-		*deadline_ns = r->watermark_ns + WATERMARK_EVERY_NS;
+	mark_ns = emit_watermark(r, now_ns);
 	if (n > 0)
 		return SOURCE_MORE;
+	if (mark_ns < *deadline_ns)
+		*deadline_ns = mark_ns;
 	if (next_ns != INT64_MAX) {
 		at_ns = r->evidence_ns > INT64_MIN && r->evidence_ns + next_ns > now_ns + r->idle_check_ns ?
 		    r->evidence_ns + next_ns :
