@@ -343,6 +343,19 @@ static int utf8_sequence(const unsigned char *p, const unsigned char *end)
 	return n;
 }
 
+/* A character that stands for itself in a string, and is one byte. */
+static int is_plain(unsigned char c)
+{
+	return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+}
+
+static void keep(char *out, uint32_t cap, uint32_t *n, const char *from, uint32_t len)
+{
+	if (*n < cap)
+		memcpy(out + *n, from, len < cap - *n ? len : cap - *n);
+	*n += len;
+}
+
 /* A string, its opening quote taken already. At most cap bytes are kept, *len counts all. */
 static int scan_string(struct scan *s, char *out, uint32_t cap, uint32_t *len)
 {
@@ -351,8 +364,12 @@ static int scan_string(struct scan *s, char *out, uint32_t cap, uint32_t *len)
 
 	for (;;) {
 		const char *from = s->p;
-		int k = 1, i;
+		int k;
 
+		while (s->p < s->end && is_plain((unsigned char)*s->p))
+			s->p++;
+		keep(out, cap, &n, from, (uint32_t)(s->p - from));
+		from = s->p;
 		if (s->p == s->end)
 			return scan_wrong(s, "a string without an end");
 		if (*s->p == '"')
@@ -362,20 +379,16 @@ static int scan_string(struct scan *s, char *out, uint32_t cap, uint32_t *len)
 		if (*s->p == '\\') {
 			s->p++;
 			k = scan_escape(s, utf8);
+			if (k < 0)
+				return -1;
 			from = utf8;
-		} else if ((unsigned char)*s->p >= 0x80) {
+		} else {
 			k = utf8_sequence((const unsigned char *)s->p, (const unsigned char *)s->end);
 			if (k == 0)
 				return scan_wrong(s, "bytes that are not UTF-8");
 			s->p += k;
-		} else {
-			s->p++;
 		}
-		if (k < 0)
-			return -1;
-		for (i = 0; i < k; i++, n++)
-			if (n < cap)
-				out[n] = from[i];
+		keep(out, cap, &n, from, (uint32_t)k);
 	}
 	s->p++;
 	*len = n;
