@@ -74,6 +74,16 @@ for my $id (@half) {
 	$weir->wait_job($id, 'CANCELED');
 }
 
+# All of it falls silent at once, one partition never having spoken: nothing wakes the source, and the windows come out.
+Kafka::topic($broker, "$tag-$_") for qw(still still-out);
+produce("$tag-still", 1, \@pages, 0, 2);
+$t0 = time;
+my $still = start_job(1, "$tag-still", "$tag-still-out");
+wait_until('windows of a topic that has fallen silent', 10, sub { (outcome("$tag-still-out"))[0] >= 12 });
+is_deeply([outcome("$tag-still-out")], [12, 0], sprintf('a topic that has fallen silent: the windows that ended (%.1f s)', time - $t0));
+$weir->cli('cancel', $still);
+$weir->wait_job($still, 'CANCELED');
+
 # A bounded job on an empty topic ends at once with nothing.
 Kafka::topic($broker, "$tag-$_") for qw(empty empty-out);
 my $id = start_job(2, "$tag-empty", "$tag-empty-out", '--bounded');

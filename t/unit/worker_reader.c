@@ -451,13 +451,40 @@ static void test_idle(void)
 	end();
 }
 
+/* Nothing wakes the task: it is asked only when it wants to be, while answers come all the time. */
+static void test_idle_alone(void)
+{
+	int64_t deadline_ns, start_ns;
+	int looks = 0;
+
+	begin_idle();
+	put_end(0);
+	drain(&deadline_ns);
+	start_ns = clk.mono_ns;
+	while (last_ts('w') == 499 && clk.mono_ns - start_ns < 20 * NS_PER_S) {
+		while (clk.mono_ns < deadline_ns) {
+			clock_virtual_advance(&clk, 10);
+			if (clk.mono_ns / NS_PER_MS % 500 == 0)
+				F.evidence_ns = clk.mono_ns;
+		}
+		drain(&deadline_ns);
+		looks++;
+	}
+	is_int(last_ts('w'), 999, "idle without anything that wakes the task");
+	ok(clk.mono_ns - start_ns < 6500 * NS_PER_MS, "after 5 s (%lld ms)",
+	    (long long)((clk.mono_ns - start_ns) / NS_PER_MS));
+	ok(looks < 60, "which it did not spend looking (%d times)", looks);
+	end();
+}
+
 static void test_status(void)
 {
 	begin_idle();
 	put_end(0);
 	drain(NULL);
 	pass(5200, true);
-	is_int(last_ts('w'), 499, "all idle at once: the watermark stays");
+	is_int(last_ts('w'), 999, "all idle at once: the latest of them is the watermark");
+	ok(last('w') < last('s'), "before the source is idle");
 	is_int(last_ts('s'), 1, "the source is idle");
 	is_int(count('s'), 1, "said once");
 	put(0, 3000);
@@ -485,6 +512,7 @@ int main(void)
 	test_bounded();
 	test_malformed();
 	test_idle();
+	test_idle_alone();
 	test_status();
 	return tap_done();
 }

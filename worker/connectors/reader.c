@@ -270,22 +270,27 @@ static int64_t find_idle(struct reader *r)
 	return next_ns;
 }
 
-/* The lowest watermark of the active splits; their number. */
-static uint32_t find_watermark(const struct reader *r, int64_t *low)
+/* The lowest watermark of the active splits, the highest of all; the number of the active ones. */
+static uint32_t find_watermark(const struct reader *r, int64_t *low, int64_t *high)
 {
 	uint32_t i, n_active = 0;
 
 	*low = WEIR_MAX_TIMESTAMP;
+	*high = WEIR_MIN_TIMESTAMP;
 	for (i = 0; i < r->n_splits; i++) {
 		const struct split *s = &r->splits[i];
 		int64_t mark;
 
-		if (s->idle || s->finished)
+		if (s->finished)
 			continue;
-		n_active++;
 		/* A timestamp near the lowest there is must not wrap around. */
 		mark = s->max_ts < WEIR_MIN_TIMESTAMP + r->bound_ms + 1 ? WEIR_MIN_TIMESTAMP :
 									  s->max_ts - r->bound_ms - 1;
+		if (mark > *high)
+			*high = mark;
+		if (s->idle)
+			continue;
+		n_active++;
 		if (mark < *low)
 			*low = mark;
 	}
@@ -296,24 +301,29 @@ static uint32_t find_watermark(const struct reader *r, int64_t *low)
  * soon after the last, INT64_MAX: none. */
 static int64_t emit_watermark(struct reader *r, int64_t now_ns)
 {
-	bool too_soon = now_ns - r->watermark_ns < WATERMARK_EVERY_NS;
-	int64_t low;
+	bool too_soon = now_ns - r->watermark_ns < WATERMARK_EVERY_NS, silent;
+	int64_t low, high;
 
-	if (find_watermark(r, &low) == 0) {
-		if (r->discovered && !r->out_idle && !r->bounded) {
-			r->out_idle = true;
-			r->op->out->status(r->op->out, true);
-		}
-		return INT64_MAX;
+	silent = find_watermark(r, &low, &high) == 0;
+	if (silent) {
+		/* Nobody is left who could be earlier than the latest; and those that became idle at one
+		 * look were never active alone: what they held back goes on before the source is idle. */
+		if (!r->discovered || r->out_idle || r->bounded)
+			return INT64_MAX;
+		low = high;
 	}
-	if (!r->has_strategy || low <= r->watermark)
-		return INT64_MAX;
-	if (too_soon)
-		return r->watermark_ns + WATERMARK_EVERY_NS;
-	r->watermark = low;
-	r->watermark_ns = now_ns;
-	r->op->watermark = low;
-	r->op->out->watermark(r->op->out, low);
+	if (r->has_strategy && low > r->watermark) {
+		if (too_soon)
+			return r->watermark_ns + WATERMARK_EVERY_NS;
+		r->watermark = low;
+		r->watermark_ns = now_ns;
+		r->op->watermark = low;
+		r->op->out->watermark(r->op->out, low);
+	}
+	if (silent) {
+		r->out_idle = true;
+		r->op->out->status(r->op->out, true);
+	}
 	return INT64_MAX;
 }
 
@@ -452,9 +462,13 @@ enum source_status reader_poll(struct reader *r, int64_t *deadline_ns)
 	if (mark_ns < *deadline_ns)
 		*deadline_ns = mark_ns;
 	if (next_ns != INT64_MAX) {
-		at_ns = r->evidence_ns > INT64_MIN && r->evidence_ns + next_ns > now_ns + r->idle_check_ns ?
-		    r->evidence_ns + next_ns :
-		    now_ns + r->idle_check_ns;
+		/* Evidence is only seen by looking: two looks further apart than the gap that is allowed would
+		 * make a silence of answers out of nothing. */
+		at_ns = r->evidence_ns > INT64_MIN ? r->evidence_ns + next_ns : now_ns;
+		if (at_ns > now_ns + r->options.max_gap_ns / 2)
+			at_ns = now_ns + r->options.max_gap_ns / 2;
+		if (at_ns < now_ns + r->idle_check_ns)
+			at_ns = now_ns + r->idle_check_ns;
 		if (at_ns < *deadline_ns)
 			*deadline_ns = at_ns;
 	}
