@@ -1,11 +1,12 @@
 /* When a source hears of messages in its client's queue. */
 #include "worker/connectors/kafka_arrival.h"
 
-#include <librdkafka/rdkafka.h>
 #include <unistd.h>
 
+#include "worker/connectors/kafka_client.h"
+
 /* On a thread of librdkafka's, with the queue's lock held: the queue was empty and is not any more. */
-static void on_message(rd_kafka_t *rk, void *opaque)
+static void on_message(struct rd_kafka_s *rk, void *opaque)
 {
 	static const uint64_t one = 1;
 	struct kafka_arrival *a = opaque;
@@ -24,12 +25,12 @@ void kafka_arrival_init(struct kafka_arrival *a, int eventfd, int64_t pause_ns)
 	atomic_init(&a->ring, true);
 }
 
-void kafka_arrival_watch(struct kafka_arrival *a, rd_kafka_queue_t *queue)
+void kafka_arrival_watch(struct kafka_arrival *a, struct rd_kafka_queue_s *queue)
 {
-	rd_kafka_queue_cb_event_enable(queue, on_message, a);
+	kafka_client_on_arrival(queue, on_message, a);
 }
 
-void kafka_arrival_unwatch(rd_kafka_queue_t *queue)
+void kafka_arrival_unwatch(struct rd_kafka_queue_s *queue)
 {
-	rd_kafka_queue_cb_event_enable(queue, NULL, NULL);
+	kafka_client_on_arrival(queue, NULL, NULL);
 }

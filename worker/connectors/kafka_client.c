@@ -310,3 +310,31 @@ void kafka_client_watch(rd_kafka_conf_t *conf, struct kafka_watch *w, int eventf
 	atomic_init(&w->alive, false);
 	rd_kafka_conf_interceptor_add_on_new(conf, "weir", on_new, w);
 }
+
+char *kafka_client_property(const struct rd_kafka_conf_s *conf, const char *name)
+{
+	size_t size;
+	char *value;
+
+	if (rd_kafka_conf_get(conf, name, NULL, &size) != RD_KAFKA_CONF_OK)
+		return NULL;
+	value = xmalloc(size);
+	if (rd_kafka_conf_get(conf, name, value, &size) == RD_KAFKA_CONF_OK)
+		return value;
+	free(value);
+	return NULL;
+}
+
+void kafka_client_wake(struct rd_kafka_s *rk, const char *user, const char *password)
+{
+	rd_kafka_error_t *error = rd_kafka_sasl_set_credentials(rk, user, password);
+
+	if (error != NULL)
+		rd_kafka_error_destroy(error);
+}
+
+void kafka_client_on_arrival(struct rd_kafka_queue_s *queue, void (*fn)(struct rd_kafka_s *rk, void *opaque),
+    void *opaque)
+{
+	rd_kafka_queue_cb_event_enable(queue, fn, opaque);
+}

@@ -32,6 +32,18 @@ char *kafka_client_id(const struct kafka_options *o, const char *job_id, uint64_
 /* Reads the options and asks librdkafka about every property. As connector.validate; connects to nothing. */
 int kafka_client_validate(const struct graph_node *n, struct err *e);
 
+/* A property's value, NULL: it has none; caller frees. */
+char *kafka_client_property(const struct rd_kafka_conf_s *conf, const char *name);
+
+/*
+ * Wake every thread of the client.  No call is there for this alone: new credentials wake whoever might wait to
+ * use them, at the cost of a lock and of no request.  They are the old ones.
+ */
+void kafka_client_wake(struct rd_kafka_s *rk, const char *user, const char *password);
+/* Call fn when the queue is not empty any more, on a thread of librdkafka's, under the queue's lock; NULL: no more. */
+void kafka_client_on_arrival(struct rd_kafka_queue_s *queue, void (*fn)(struct rd_kafka_s *rk, void *opaque),
+    void *opaque);
+
 /* What to make of a rd_kafka_resp_err_t. */
 enum kafka_fault {
 	KAFKA_FAULT_PASSES,   /* time betters it, librdkafka tries again by itself or can be asked again */

@@ -7,32 +7,16 @@
  */
 #include "worker/connectors/kafka_prefetch.h"
 
-#include <librdkafka/rdkafka.h>
 #include <strings.h>
 
 #include "base/conf.h"
-#include "base/mem.h"
+#include "worker/connectors/kafka_client.h"
 
 #define PARTS 8 /* of the queue's limit */
 
-/* A property's value, NULL: it has none; caller frees. */
-static char *property(const rd_kafka_conf_t *conf, const char *name)
+static int64_t number(const struct rd_kafka_conf_s *conf, const char *name)
 {
-	size_t size;
-	char *value;
-
-	if (rd_kafka_conf_get(conf, name, NULL, &size) != RD_KAFKA_CONF_OK)
-		return NULL;
-	value = xmalloc(size);
-	if (rd_kafka_conf_get(conf, name, value, &size) == RD_KAFKA_CONF_OK)
-		return value;
-	free(value);
-	return NULL;
-}
-
-static int64_t number(const rd_kafka_conf_t *conf, const char *name)
-{
-	char *text = property(conf, name);
+	char *text = kafka_client_property(conf, name);
 	struct err e = { 0 };
 	int64_t n = 0;
 
@@ -42,16 +26,17 @@ static int64_t number(const rd_kafka_conf_t *conf, const char *name)
 	return n;
 }
 
-void kafka_prefetch_init(struct kafka_prefetch *p, const rd_kafka_conf_t *conf)
+void kafka_prefetch_init(struct kafka_prefetch *p, const struct rd_kafka_conf_s *conf)
 {
-	char *protocol = property(conf, "security.protocol"), *mechanism = property(conf, "sasl.mechanisms");
+	char *protocol = kafka_client_property(conf, "security.protocol");
+	char *mechanism = kafka_client_property(conf, "sasl.mechanisms");
 	bool sasl = protocol != NULL && strncmp(protocol, "sasl", 4) == 0;
 
 	*p = (struct kafka_prefetch){
 		.step_messages = number(conf, "queued.min.messages") / PARTS,
 		.step_bytes = number(conf, "queued.max.messages.kbytes") * 1024 / PARTS,
-		.user = property(conf, "sasl.username"),
-		.password = property(conf, "sasl.password"),
+		.user = kafka_client_property(conf, "sasl.username"),
+		.password = kafka_client_property(conf, "sasl.password"),
 	};
 	/* Kerberos takes the user's name from its ticket unless one is set, and so none may be. */
 	p->can_wake = !sasl || p->user != NULL || mechanism == NULL || strcasecmp(mechanism, "GSSAPI") != 0;
@@ -67,19 +52,9 @@ void kafka_prefetch_fini(struct kafka_prefetch *p)
 	free(p->password);
 }
 
-/*
- * No call is there for this alone.  New credentials wake every thread that might wait to use them, at the
- * cost of a lock and of no request.  They are the old ones.
- */
-void kafka_prefetch_wake(struct kafka_prefetch *p, rd_kafka_t *rk)
+void kafka_prefetch_wake(struct kafka_prefetch *p, struct rd_kafka_s *rk)
 {
-	rd_kafka_error_t *error;
-
 	p->taken_messages = p->taken_bytes = 0;
-	if (!p->can_wake)
-		return;
-	error = rd_kafka_sasl_set_credentials(rk, p->user != NULL ? p->user : "",
-	    p->password != NULL ? p->password : "");
-	if (error != NULL)
-		rd_kafka_error_destroy(error);
+	if (p->can_wake)
+		kafka_client_wake(rk, p->user != NULL ? p->user : "", p->password != NULL ? p->password : "");
 }
