@@ -325,7 +325,7 @@ struct attempt *attempt_create(struct ctl_deploy *d, struct slot *const *slots, 
 
 	a->d = *d;
 	memset(d, 0, sizeof(*d));
-	d->plan_fd = d->exchange_fd = -1;
+	d->plan_fd = d->exchange_fd = d->restore_fd = -1;
 	a->slots = slots;
 	a->n_slots = n_slots;
 	a->metrics = m;
