@@ -239,8 +239,8 @@ struct gw_ckpts *gw_checkpoints(struct gateway *g, struct gw_arena *a, const str
 
 /*
  * Savepoints take their time: each call answers at once by the id of the request, or refuses.
- * target NULL: state.savepoints.dir. ERR_INVALID: no target.  A job that is unknown or has ended is no refusal:
- * such a request has an id too, and has FAILED with GW_JOB_NOT_FOUND, as Flink's clients expect.
+ * target NULL: state.savepoints.dir. ERR_INVALID: no target.  A job that is unknown or has ended is no
+ * refusal: such a request has an id too, and has FAILED with GW_JOB_NOT_FOUND, as Flink's clients expect.
  * cancel_job: the job is cancelled once the savepoint is there.
  * text of done: the request's id, 32 hex digits.
  */
@@ -260,8 +260,8 @@ struct gw_operation {
 	const char *failure;       /* and its sentence */
 };
 #define GW_JOB_NOT_FOUND "org.apache.flink.runtime.messages.FlinkJobNotFoundException"
-/* What became of a request. Kept for GW_OPERATION_KEPT_MS after its end, then UNKNOWN. job NULL: a disposal. */
 #define GW_OPERATION_KEPT_MS (5 * 60 * 1000)
+/* What became of a request: kept for so long after its end, then UNKNOWN. job NULL: a disposal. */
 void gw_operation(struct gateway *g, struct gw_arena *a, const struct id128 *job, const struct id128 *request,
     struct gw_operation *v);
 

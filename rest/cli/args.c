@@ -10,10 +10,12 @@ static const struct {
 	const char *syntax, *sentence;
 	const char *no_job; /* what is said where it has no job id */
 } actions[CLI_N_ACTIONS] = {
-	[CLI_RUN] = { "run [OPTIONS] JOB-FILE [ARGUMENTS]", "uploads a job, runs it and waits for its end", NULL },
+	[CLI_RUN] = { "run [OPTIONS] JOB-FILE [ARGUMENTS]", "uploads a job, runs it and waits for its end",
+	    NULL },
 	[CLI_LIST] = { "list [OPTIONS]", "lists jobs that run or are scheduled", NULL },
 	[CLI_STOP] = { "stop [OPTIONS] JOB-ID", "stops a job with a savepoint", "Missing JobId" },
-	[CLI_SAVEPOINT] = { "savepoint [OPTIONS] JOB-ID [DIRECTORY]", "takes a savepoint of a job, or removes one",
+	[CLI_SAVEPOINT] = { "savepoint [OPTIONS] JOB-ID [DIRECTORY]",
+	    "takes a savepoint of a job, or removes one",
 	    "Missing JobID. Specify a Job ID to trigger a savepoint." },
 	[CLI_CANCEL] = { "cancel [OPTIONS] JOB-ID", "cancels a job",
 	    "Missing JobID. Specify a JobID to cancel a job." },
@@ -59,7 +61,8 @@ static const struct cli_option {
 	{ OPT_DETACHED, 'd', "detached", NULL, IN_RUN, "Do not wait for the job's end" },
 	{ OPT_PARALLELISM, 'p', "parallelism", "N", IN_RUN,
 	    "Parallelism of the job; default parallelism.default" },
-	{ OPT_FROM_SAVEPOINT, 's', "fromSavepoint", "PATH", IN_RUN, "Restore the job's state from a savepoint" },
+	{ OPT_FROM_SAVEPOINT, 's', "fromSavepoint", "PATH", IN_RUN,
+	    "Restore the job's state from a savepoint" },
 	{ OPT_ALLOW_NON_RESTORED, 'n', "allowNonRestoredState", NULL, IN_RUN,
 	    "Go on where the savepoint has state of operators that are gone" },
 	{ OPT_CLASS, 'c', "class", "NAME", IN_RUN, "Accepted for Flink's sake; a job file has one entry" },

@@ -22,10 +22,10 @@ struct cli_args {
 	unsigned parallelism;         /* 0: not given */
 	const char *savepoint, *entry_class;
 	bool allow_non_restored;
-	const char *jar; /* run: the file, NULL: missing */
-	const char *job; /* stop, savepoint, cancel: as given, NULL: missing */
-	const char *target; /* of the savepoint: a directory, NULL: the configured one */
-	bool drain;         /* stop */
+	const char *jar;     /* run: the file, NULL: missing */
+	const char *job;     /* stop, savepoint, cancel: as given, NULL: missing */
+	const char *target;  /* of the savepoint: a directory, NULL: the configured one */
+	bool drain;          /* stop */
 	bool with_savepoint; /* cancel */
 	const char *dispose; /* savepoint: the one to remove, NULL: none */
 	unsigned n_ignored;  /* words that have no meaning */

@@ -12,7 +12,8 @@ static int fail(FILE *diag, const char *hex, const struct err *e)
 	return status;
 }
 
-static int cancel_with_savepoint(const struct client *c, const char *hex, const char *target, FILE *out, FILE *diag)
+static int cancel_with_savepoint(const struct client *c, const char *hex, const char *target, FILE *out,
+    FILE *diag)
 {
 	char *body = cli_savepoint_body("target-directory", target, "cancel-job", true), *location;
 	struct err e;

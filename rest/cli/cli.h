@@ -21,7 +21,8 @@ int cli_cancel(const struct client *c, const struct cli_args *a, FILE *out, FILE
  * POST body to path, which begins an operation, and ask at poll/<its id> until it has ended.  Returns its
  * "operation", freed with cJSON_Delete, or NULL and in e the server's words or why it failed.
  */
-cJSON *cli_operation(const struct client *c, const char *path, const char *body, const char *poll, struct err *e);
+cJSON *cli_operation(const struct client *c, const char *path, const char *body, const char *poll,
+    struct err *e);
 /* A savepoint of a job by one of its routes, "savepoints" or "stop"; its location, or NULL. Caller frees. */
 char *cli_take_savepoint(const struct client *c, const char *job_hex, const char *route, const char *body,
     struct err *e);

@@ -57,9 +57,11 @@ static cJSON *wait_for_end(const struct client *c, const char *path, struct err 
 	}
 }
 
-cJSON *cli_operation(const struct client *c, const char *path, const char *body, const char *poll, struct err *e)
+cJSON *cli_operation(const struct client *c, const char *path, const char *body, const char *poll,
+    struct err *e)
 {
-	cJSON *answer = client_request(c, "POST", path, "application/json", body, strlen(body), e), *operation = NULL;
+	cJSON *answer = client_request(c, "POST", path, "application/json", body, strlen(body), e),
+	      *operation = NULL;
 	const char *id = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(answer, "request-id"));
 	char *poll_path;
 	struct id128 request;

@@ -248,7 +248,8 @@ static void test_run(void)
 	c = serve(answers, 3);
 	is_int(ACT(&c, CLI_RUN, "-d", "-n", "-s", "file:/sp/savepoint-1", file), 0, "run -d -n -s");
 	is_str(out_text, "Job has been submitted with JobID " JID "\n", "does not wait");
-	like(served(&c), "\"savepointPath\":\"file:/sp/savepoint-1\",\"allowNonRestoredState\":true}", "the savepoint");
+	like(served(&c), "\"savepointPath\":\"file:/sp/savepoint-1\",\"allowNonRestoredState\":true}",
+	    "the savepoint");
 	c = serve(bad, 3);
 	is_int(ACT(&c, CLI_RUN, "-d", file), 1, "a job that is refused");
 	is_str(out_text, "", "nothing was submitted");
@@ -270,17 +271,22 @@ static void test_run(void)
 	client_fini(&c);
 }
 
-#define SP       "file:/opt/sp/savepoint-bf2275-39fe0f574a41"
-#define REQUEST  "102d929cf8376863edd4623d27cb0081"
-#define FRAME    "\n------------------------------------------------------------\n The program finished with the following exception:\n\n"
-#define STARTED  "HTTP/1.1 202 Accepted\r\n\r\n{\"request-id\":\"" REQUEST "\"}"
-#define PENDING  OK_200 "{\"status\":{\"id\":\"IN_PROGRESS\"},\"operation\":null}"
-#define TAKEN    OK_200 "{\"status\":{\"id\":\"COMPLETED\"},\"operation\":{\"location\":\"" SP "\"}}"
-#define UNKNOWN  \
-	OK_200 "{\"status\":{\"id\":\"COMPLETED\"},\"operation\":{\"failure-cause\":{\"class\":\"x.JobNotFound\"," \
-	       "\"stack-trace\":\"x.JobNotFound: Could not find Flink job (" JID ")\",\"serialized-throwable\":\"\"}}}"
-#define NOWHERE  \
-	"HTTP/1.1 400 Bad Request\r\n\r\n{\"errors\":[\"x.RestHandlerException: Config key [state.savepoints.dir] is not set.\"]}"
+#define SP      "file:/opt/sp/savepoint-bf2275-39fe0f574a41"
+#define REQUEST "102d929cf8376863edd4623d27cb0081"
+#define FRAME \
+	"\n------------------------------------------------------------\n " \
+	"The program finished with the following exception:\n\n"
+#define STARTED "HTTP/1.1 202 Accepted\r\n\r\n{\"request-id\":\"" REQUEST "\"}"
+#define PENDING OK_200 "{\"status\":{\"id\":\"IN_PROGRESS\"},\"operation\":null}"
+#define TAKEN   OK_200 "{\"status\":{\"id\":\"COMPLETED\"},\"operation\":{\"location\":\"" SP "\"}}"
+#define UNKNOWN \
+	OK_200 \
+	    "{\"status\":{\"id\":\"COMPLETED\"},\"operation\":{\"failure-cause\":{\"class\":\"x.JobNotFound\"," \
+	    "\"stack-trace\":\"x.JobNotFound: Could not find Flink job (" JID \
+	    ")\",\"serialized-throwable\":\"\"}}}"
+#define NOWHERE \
+	"HTTP/1.1 400 Bad Request\r\n\r\n{\"errors\":[\"x.RestHandlerException: " \
+	"Config key [state.savepoints.dir] is not set.\"]}"
 
 static void test_stop(void)
 {
@@ -297,7 +303,8 @@ static void test_stop(void)
 	text = served(&c);
 	like(text, "POST /v1/jobs/" JID "/stop HTTP/1.1\r\n", "the request");
 	like(text, "{\"targetDirectory\":null,\"drain\":false}", "its body");
-	like(text, "GET /v1/jobs/" JID "/savepoints/" REQUEST " HTTP/1.1\r\n", "asked after until it is there");
+	like(text, "GET /v1/jobs/" JID "/savepoints/" REQUEST " HTTP/1.1\r\n",
+	    "asked after until it is there");
 	c = serve(taken, 4);
 	is_int(ACT(&c, CLI_STOP, "--drain", "-p", "/opt/sp", JID), 0, "stop --drain -p");
 	is_str(out_text, "Draining job \"" JID "\" with a savepoint.\nSavepoint completed. Path: " SP "\n",
@@ -341,23 +348,28 @@ static void test_savepoint(void)
 		{ { OK_200 "{}" }, 1, "The server's answer has no request id." },
 		{ { OK_200 "{\"request-id\":\"../..\"}" }, 1, "The server's answer has no request id." },
 		{ { STARTED, OK_200 "{}" }, 2, "does not say how far the request is." },
-		{ { STARTED, OK_200 "{\"status\":{\"id\":\"LATER\"}}" }, 2, "does not say how far the request is." },
-		{ { STARTED, OK_200 "{\"status\":{\"id\":\"COMPLETED\"}}" }, 2, "does not say where the savepoint is." },
-		{ { STARTED, OK_200 "{\"status\":{\"id\":\"COMPLETED\"},\"operation\":{\"failure-cause\":{}}}" }, 2,
-		    "The server gives no reason." },
+		{ { STARTED, OK_200 "{\"status\":{\"id\":\"LATER\"}}" }, 2,
+		    "does not say how far the request is." },
+		{ { STARTED, OK_200 "{\"status\":{\"id\":\"COMPLETED\"}}" }, 2,
+		    "does not say where the savepoint is." },
+		{ { STARTED,
+		      OK_200 "{\"status\":{\"id\":\"COMPLETED\"},\"operation\":{\"failure-cause\":{}}}" },
+		    2, "The server gives no reason." },
 	};
 	struct client c = serve(taken, 3);
 
 	is_int(ACT(&c, CLI_SAVEPOINT, JID, "/opt/sp"), 0, "savepoint");
 	is_str(out_text,
-	    "Triggering savepoint for job " JID ".\nWaiting for response...\nSavepoint completed. Path: " SP "\n"
+	    "Triggering savepoint for job " JID ".\nWaiting for response...\nSavepoint completed. Path: " SP
+	    "\n"
 	    "You can resume your program from this savepoint with the run command.\n",
 	    "the recorded lines");
 	is_str(diag_text, "", "nothing else");
 	like(served(&c), "{\"target-directory\":\"/opt/sp\",\"cancel-job\":false}", "its body");
 	c = serve(unknown, 2);
 	is_int(ACT(&c, CLI_SAVEPOINT, JID), 1, "savepoint of an unknown job");
-	is_str(out_text, "Triggering savepoint for job " JID ".\nWaiting for response...\n", "the recorded lines");
+	is_str(out_text, "Triggering savepoint for job " JID ".\nWaiting for response...\n",
+	    "the recorded lines");
 	is_str(diag_text,
 	    FRAME "org.apache.flink.util.FlinkException: Triggering a savepoint for the job " JID " failed.\n"
 		  "Caused by: x.JobNotFound: Could not find Flink job (" JID ")\n",
@@ -365,13 +377,16 @@ static void test_savepoint(void)
 	served(&c);
 	c = serve(disposed, 3);
 	is_int(ACT(&c, CLI_SAVEPOINT, "-d", SP), 0, "savepoint -d");
-	is_str(out_text, "Disposing savepoint '" SP "'.\nWaiting for response...\nSavepoint '" SP "' disposed.\n",
+	is_str(out_text,
+	    "Disposing savepoint '" SP "'.\nWaiting for response...\nSavepoint '" SP "' disposed.\n",
 	    "the recorded lines");
 	like(served(&c), "{\"savepoint-path\":\"" SP "\"}", "its body");
 	c = serve(unknown, 2);
 	is_int(ACT(&c, CLI_SAVEPOINT, "-d", "/no/such"), 1, "savepoint -d of nothing");
 	is_str(out_text, "Disposing savepoint '/no/such'.\nWaiting for response...\n", "the recorded lines");
-	like(diag_text, FRAME "org.apache.flink.util.FlinkException: Disposing the savepoint '/no/such' failed.\nCaused by: ",
+	like(diag_text,
+	    FRAME
+	    "org.apache.flink.util.FlinkException: Disposing the savepoint '/no/such' failed.\nCaused by: ",
 	    "and why");
 	served(&c);
 	for (size_t i = 0; i < ARRAY_LEN(odd); i++) {
@@ -397,7 +412,8 @@ static void test_cancel_with_savepoint(void)
 	like(served(&c), "{\"target-directory\":\"/opt/sp\",\"cancel-job\":true}", "its body");
 	c = serve(unknown, 2);
 	is_int(ACT(&c, CLI_CANCEL, "-s", JID), 1, "cancel -s of an unknown job");
-	like(out_text, "Cancelling job " JID " with savepoint to default savepoint directory.\n", "no directory");
+	like(out_text, "Cancelling job " JID " with savepoint to default savepoint directory.\n",
+	    "no directory");
 	like(diag_text, "Could not cancel job " JID ".\nCaused by: x.JobNotFound", "and why");
 	like(served(&c), "{\"target-directory\":null,\"cancel-job\":true}", "its body");
 }
