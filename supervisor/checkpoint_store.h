@@ -58,14 +58,16 @@ void checkpoint_store_put(struct checkpoint_store *cs, const struct checkpoint_f
  */
 void checkpoint_store_find(struct checkpoint_store *cs, const struct id128 *job_id, checkpoint_store_fn *fn,
     void *arg);
-/* A savepoint or a retained checkpoint, by its directory or its `_metadata`, of whatever job. Verified, or refused. */
+/* A savepoint or a retained checkpoint of any job, by its directory or `_metadata`. Verified, or refused. */
 void checkpoint_store_open(struct checkpoint_store *cs, const char *path, checkpoint_store_fn *fn, void *arg);
 /* Remove a checkpoint of ours, as put or find named it; a missing one is fine. fn may be NULL. */
-void checkpoint_store_remove(struct checkpoint_store *cs, const char *path, checkpoint_store_fn *fn, void *arg);
-/* All of a job's checkpoints (no savepoints). fn may be NULL. */
-void checkpoint_store_remove_job(struct checkpoint_store *cs, const struct id128 *job_id, checkpoint_store_fn *fn,
+void checkpoint_store_remove(struct checkpoint_store *cs, const char *path, checkpoint_store_fn *fn,
     void *arg);
+/* All of a job's checkpoints (no savepoints). fn may be NULL. */
+void checkpoint_store_remove_job(struct checkpoint_store *cs, const struct id128 *job_id,
+    checkpoint_store_fn *fn, void *arg);
 /* Disposal by a user: refused when it is no savepoint that verifies. */
-void checkpoint_store_dispose(struct checkpoint_store *cs, const char *path, checkpoint_store_fn *fn, void *arg);
+void checkpoint_store_dispose(struct checkpoint_store *cs, const char *path, checkpoint_store_fn *fn,
+    void *arg);
 
 #endif

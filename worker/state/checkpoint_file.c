@@ -131,14 +131,16 @@ static int decode_header(const uint8_t *p, size_t len, struct checkpoint_file *f
 	format = u32_at(p + 8);
 	if (format > CHECKPOINT_FORMAT)
 		return err_set(e, ERR_INVALID,
-		    "it is of format %" PRIu32 " and this version reads formats up to %d, or its header is damaged",
+		    "it is of format %" PRIu32
+		    " and this version reads formats up to %d, or its header is damaged",
 		    format, CHECKPOINT_FORMAT);
 	*header_len = u32_at(p + 12);
 	if (format == 0 || *header_len < HEADER_FIXED || *header_len > HEADER_FIXED + MAX_NAME ||
 	    *header_len + 2 * SUM_BYTES > len || !sum_is_right(p, *header_len))
 		return err_set(e, ERR_INVALID, "its header is damaged");
 	if (u64_at(p + 16) != len)
-		return err_set(e, ERR_INVALID, "it has %zu bytes and should have %" PRIu64, len, u64_at(p + 16));
+		return err_set(e, ERR_INVALID, "it has %zu bytes and should have %" PRIu64, len,
+		    u64_at(p + 16));
 	memcpy(f->job_id.b, p + 24, sizeof(f->job_id.b));
 	f->id = u64_at(p + 40);
 	f->attempt = u64_at(p + 48);
@@ -172,8 +174,9 @@ static int decode_task(const uint8_t *p, size_t end, size_t *off, struct checkpo
 	t->max_parallelism = u32_at(q + 24);
 	t->finished = u32_at(q + 28) == 1;
 	t->data = t->len > 0 ? q + TASK_FIXED : NULL;
-	if (t->parallelism == 0 || t->parallelism > t->max_parallelism || t->max_parallelism > MAX_PARALLELISM ||
-	    t->subtask >= t->parallelism || u32_at(q + 28) > 1 || (t->finished && t->len > 0))
+	if (t->parallelism == 0 || t->parallelism > t->max_parallelism ||
+	    t->max_parallelism > MAX_PARALLELISM || t->subtask >= t->parallelism || u32_at(q + 28) > 1 ||
+	    (t->finished && t->len > 0))
 		return err_set(e, ERR_INVALID, "the entry at offset %zu says what cannot be", *off);
 	*off += TASK_FIXED + t->len + SUM_BYTES;
 	return 0;
@@ -205,8 +208,8 @@ static int check_complete(const struct checkpoint_file *f, struct err *e)
 		if (t->subtask != expected || !id_equal(&t->vertex, &first->vertex) ||
 		    t->parallelism != first->parallelism || t->max_parallelism != first->max_parallelism)
 			rc = err_set(e, ERR_INVALID,
-			    "it does not hold each of the %" PRIu32 " subtasks of vertex %s once", first->parallelism,
-			    id_hex(&first->vertex, hex));
+			    "it does not hold each of the %" PRIu32 " subtasks of vertex %s once",
+			    first->parallelism, id_hex(&first->vertex, hex));
 		expected = expected + 1 < t->parallelism ? expected + 1 : 0;
 	}
 	if (rc == 0 && expected != 0)
@@ -222,7 +225,8 @@ int checkpoint_file_decode(const void *data, size_t len, struct checkpoint_file 
 
 	memset(f, 0, sizeof(*f));
 	if (len > CHECKPOINT_FILE_MAX)
-		return err_set(e, ERR_TOO_LARGE, "it has %zu bytes, over the limit of %u", len, CHECKPOINT_FILE_MAX);
+		return err_set(e, ERR_TOO_LARGE, "it has %zu bytes, over the limit of %u", len,
+		    CHECKPOINT_FILE_MAX);
 	if (decode_header(p, len, f, &off, e) < 0)
 		goto fail;
 	len -= SUM_BYTES;

@@ -14,18 +14,18 @@
 #include "base/err.h"
 #include "base/id.h"
 
-#define CHECKPOINT_FORMAT 1
+#define CHECKPOINT_FORMAT   1
 #define CHECKPOINT_FILE_MAX (64u << 20)
 
 enum checkpoint_kind { CHECKPOINT_PERIODIC, CHECKPOINT_SAVEPOINT, CHECKPOINT_SYNC_SAVEPOINT };
 const char *checkpoint_kind_name(enum checkpoint_kind k); /* "CHECKPOINT", "SAVEPOINT", "SYNC_SAVEPOINT" */
 
 struct checkpoint_task {
-	struct id128 vertex;      /* of the vertex that held it */
+	struct id128 vertex; /* of the vertex that held it */
 	uint32_t subtask;
 	uint32_t parallelism, max_parallelism;
-	bool finished;            /* it had ended by itself before; no bytes */
-	const void *data;         /* borrowed from the file's bytes, or from who writes */
+	bool finished;    /* it had ended by itself before; no bytes */
+	const void *data; /* borrowed from the file's bytes, or from who writes */
 	size_t len;
 };
 struct checkpoint_file {
