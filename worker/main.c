@@ -115,6 +115,22 @@ static void on_metric_name(void *arg, const struct id128 *job_id, uint64_t attem
 	post(arg, l);
 }
 
+static void on_ack(void *arg, const struct ctl_ack *ack)
+{
+	struct letter *l = letter_new(MSG_ACK);
+
+	ctl_encode_ack(&l->body, ack);
+	post(arg, l);
+}
+
+static void on_decline(void *arg, const struct ctl_decline *decline)
+{
+	struct letter *l = letter_new(MSG_DECLINE);
+
+	ctl_encode_decline(&l->body, decline);
+	post(arg, l);
+}
+
 static void on_dropped(void *arg, const struct id128 *job_id, uint64_t attempt)
 {
 	struct letter *l = letter_new(MSG_DROPPED);
@@ -124,7 +140,13 @@ static void on_dropped(void *arg, const struct id128 *job_id, uint64_t attempt)
 	post(arg, l);
 }
 
-static const struct attempt_events attempt_events = { on_task_state, on_metric_name, on_dropped };
+static const struct attempt_events attempt_events = {
+	.task_state = on_task_state,
+	.metric_name = on_metric_name,
+	.ack = on_ack,
+	.decline = on_decline,
+	.dropped = on_dropped,
+};
 
 /* ---- the main thread ---- */
 
@@ -270,6 +292,58 @@ static void on_drop(struct taskmanager *tm, struct msg_reader *r)
 	msg_writer_fini(&w);
 }
 
+/* A message about an attempt that is gone is late and says nothing any more. */
+static struct deployed *find_live(struct taskmanager *tm, const struct id128 *job_id, uint64_t attempt)
+{
+	struct deployed *d = find(tm, &(struct ctl_attempt){ .job_id = *job_id, .attempt = attempt });
+
+	return d != NULL && !d->dropping ? d : NULL;
+}
+
+static void on_trigger(struct taskmanager *tm, struct msg_reader *r)
+{
+	struct ctl_trigger m;
+	struct deployed *d;
+	struct err e;
+
+	if (ctl_decode_trigger(r, &m, &e) < 0)
+		give_up(&e);
+	d = find_live(tm, &m.job_id, m.attempt);
+	if (d != NULL)
+		attempt_trigger(d->attempt, &m);
+}
+
+static void on_notify(struct taskmanager *tm, struct msg_reader *r)
+{
+	struct ctl_checkpoint m;
+	char job[ID_HEX_SIZE];
+	struct deployed *d;
+	struct err e;
+
+	if (ctl_decode_checkpoint(r, &m, &e) < 0)
+		give_up(&e);
+	d = find_live(tm, &m.job_id, m.attempt);
+	if (d == NULL)
+		return;
+	attempt_notify(d->attempt, m.checkpoint_id);
+	log_info("checkpoint.notified", KV_STR("job", id_hex(&m.job_id, job)), KV_UINT("attempt", m.attempt),
+	    KV_UINT("checkpoint", m.checkpoint_id),
+	    KV_MSG("Notification of completed checkpoint %" PRIu64 " for job %s", m.checkpoint_id, job));
+}
+
+static void on_abort(struct taskmanager *tm, struct msg_reader *r)
+{
+	struct ctl_checkpoint m;
+	struct deployed *d;
+	struct err e;
+
+	if (ctl_decode_checkpoint(r, &m, &e) < 0)
+		give_up(&e);
+	d = find_live(tm, &m.job_id, m.attempt);
+	if (d != NULL)
+		attempt_abort(d->attempt, m.checkpoint_id);
+}
+
 /* The new files take the numbers of the old ones, so that nobody has to be told. */
 static void on_logs(struct taskmanager *tm, struct msg_reader *r)
 {
@@ -315,6 +389,15 @@ static void on_message(void *arg, unsigned type, struct msg_reader *r)
 		return;
 	case MSG_DROP:
 		on_drop(tm, r);
+		return;
+	case MSG_TRIGGER:
+		on_trigger(tm, r);
+		return;
+	case MSG_NOTIFY:
+		on_notify(tm, r);
+		return;
+	case MSG_ABORT:
+		on_abort(tm, r);
 		return;
 	case MSG_LOGS:
 		on_logs(tm, r);

@@ -77,7 +77,8 @@ struct operator_type {
 	 * operator's section is open.  0, or SNAPSHOT_PENDING: written, but effects of earlier records are still
 	 * under way (messages not yet delivered): task_snapshot_done is due when they are.  -1: the checkpoint is declined.
 	 * restore: once for each part, after open, before the first element; parts of all subtasks come, keyed ones
-	 * only for own key groups.  NULL both: no state.
+	 * only for own key groups.  A source hears of old subtasks that had ended by themselves, and have no other
+	 * part, by an entry "finished": u32 subtask, u32 parallelism.  NULL both: no state.
 	 */
 	int (*snapshot)(struct operator *op, uint64_t checkpoint_id, struct snapshot_writer *w, struct err *e);
 	int (*restore)(struct operator *op, struct snapshot_part *part, struct err *e);
@@ -207,6 +208,7 @@ struct task_hot {
 	bool timers_due; /* some operator's processing-time timer has come */
 	bool out_dirty;  /* something is committed and maybe not published */
 	bool user_error; /* weir_fail said something that nobody took */
+	bool interrupt;  /* something is to be done between elements: a checkpoint */
 };
 void task_point_slow(struct task *t);
 static inline void task_point(struct task *t)
@@ -214,6 +216,13 @@ static inline void task_point(struct task *t)
 	struct task_hot *h = (struct task_hot *)(void *)t; /* first member */
 	if (--h->budget == 0 || atomic_load_explicit(h->attention, memory_order_relaxed) != 0)
 		task_point_slow(t);
+}
+
+/* A checkpoint waits for the task to be between two elements: a source's poll, which may have many records
+ * at hand, returns SOURCE_MORE when this is true after a task_point. */
+static inline bool task_interrupted(const struct task *t)
+{
+	return ((const struct task_hot *)(const void *)t)->interrupt;
 }
 
 /* ---- tables ---- */
