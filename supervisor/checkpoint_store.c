@@ -233,7 +233,7 @@ static int verify(const struct storage_answer *a, char **data, struct checkpoint
 
 static void answer_found(struct request *r, const char *dir, const struct checkpoint_file *f, int fd)
 {
-	char *uri = xasprintf("file:%s", dir);
+	char *uri = xasprintf("file:%s", dir), *older;
 	struct checkpoint_answer a = { .path = uri,
 		.file = f,
 		.fd = fd,
@@ -241,6 +241,11 @@ static void answer_found(struct request *r, const char *dir, const struct checkp
 		.older = r->places,
 		.n_older = r->n_places };
 
+	for (uint32_t i = 0; i < r->n_places; i++) {
+		older = xasprintf("file:%s", r->places[i].path);
+		free(r->places[i].path);
+		r->places[i].path = older;
+	}
 	answer(r, &a);
 	free(uri);
 }

@@ -140,7 +140,7 @@ static int make_dirs(const char *path, struct err *e)
 		return S_ISDIR(st.st_mode) ? 0 :
 					     err_set(e, ERR_IO, "%s is there, but is not a directory", path);
 	if (errno != ENOENT)
-		return err_set_errno(e, ERR_IO, "look at the directory %s", path);
+		return err_set_errno(e, ERR_IO, "make the directory %s", path);
 	parent = xstrdup(path);
 	for (size_t len = strlen(parent); len > 1 && parent[len - 1] == '/'; len--)
 		parent[len - 1] = '\0';
