@@ -11,41 +11,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "supervisor/builder_run.h"
+#include "supervisor/cluster_impl.h"
 #include "supervisor/deploy.h"
 #include "supervisor/gateway.h"
 #include "supervisor/loop.h"
-
-/* A builder of a submission; gone with its answer or its kill. */
-struct build {
-	struct cluster *cluster;
-	uint32_t submission;
-	unsigned which;
-	struct builder_run *run;
-	struct build *next;
-};
-
-struct stored_wait {
-	struct cluster *cluster;
-	uint32_t submission;
-};
-
-struct cluster {
-	struct cluster_config cfg;
-	const struct conf *conf;
-	const struct clock *clock;
-	struct children *children;
-	struct storage *storage;
-	struct jar_store *jars;
-	struct dispatcher *dispatcher;
-	struct gateway *gateway;
-	struct tm_link **links;          /* of place 1 first */
-	struct metrics_region **regions; /* of the registered process there; NULL: none */
-	uint32_t n_links, n_links_stopped;
-	struct build *builds;
-	struct event *turn, *timer;
-	int64_t armed_ns; /* what the timer is set to; INT64_MAX: not set */
-	bool stopping;
-};
 
 /* ---- turns ---- */
 
@@ -141,6 +110,22 @@ static void on_metric_names(void *arg, struct tm_link *l, const struct ctl_metri
 	dispatcher_on_metric_names(c->dispatcher, tm_link_place(l), tm_link_generation(l), names);
 }
 
+static void on_ack(void *arg, struct tm_link *l, const struct ctl_ack *a)
+{
+	struct cluster *c = arg;
+
+	dispatcher_on_ack(c->dispatcher, tm_link_place(l), tm_link_generation(l), a);
+	cluster_poke(c);
+}
+
+static void on_decline(void *arg, struct tm_link *l, const struct ctl_decline *d)
+{
+	struct cluster *c = arg;
+
+	dispatcher_on_decline(c->dispatcher, tm_link_place(l), tm_link_generation(l), d);
+	cluster_poke(c);
+}
+
 static void on_tm_died(void *arg, struct tm_link *l, const struct child_death *d)
 {
 	struct cluster *c = arg;
@@ -177,6 +162,8 @@ static const struct tm_events tm_events = {
 	.task_state = on_task_state,
 	.dropped = on_dropped,
 	.metric_names = on_metric_names,
+	.ack = on_ack,
+	.decline = on_decline,
 	.died = on_tm_died,
 	.stopped = on_tm_stopped,
 };
@@ -239,6 +226,30 @@ static void op_kill(void *arg, uint32_t place, uint32_t generation, const char *
 		tm_link_kill(l, why);
 }
 
+static void op_trigger(void *arg, uint32_t place, uint32_t generation, const struct ctl_trigger *t)
+{
+	struct tm_link *l = link_at(arg, place, generation);
+
+	if (l != NULL)
+		tm_link_trigger(l, t);
+}
+
+static void op_notify(void *arg, uint32_t place, uint32_t generation, const struct ctl_checkpoint *m)
+{
+	struct tm_link *l = link_at(arg, place, generation);
+
+	if (l != NULL)
+		tm_link_notify(l, m);
+}
+
+static void op_abort(void *arg, uint32_t place, uint32_t generation, const struct ctl_checkpoint *m)
+{
+	struct tm_link *l = link_at(arg, place, generation);
+
+	if (l != NULL)
+		tm_link_abort(l, m);
+}
+
 static void op_task_over(void *arg, struct job_task *t)
 {
 	struct cluster *c = arg;
@@ -251,35 +262,6 @@ static void op_task_over(void *arg, struct job_task *t)
 	m = metrics_task(c->regions[t->place - 1], t->metrics_block);
 	for (i = 0; m != NULL && i < METRICS_PER_BLOCK; i++)
 		t->metrics[i] = metrics_get(m, i);
-}
-
-static void on_stored(void *arg, const struct storage_answer *a)
-{
-	struct stored_wait *w = arg;
-
-	if (a->err.code == ERR_NONE)
-		dispatcher_on_stored(w->cluster->dispatcher, w->submission, a->path, NULL);
-	else
-		dispatcher_on_stored(w->cluster->dispatcher, w->submission, NULL, &a->err);
-	cluster_poke(w->cluster);
-	free(w);
-}
-
-static void op_store(void *arg, uint32_t submission, const char *path)
-{
-	struct cluster *c = arg;
-	struct stored_wait *w = xcalloc(1, sizeof(*w));
-
-	w->cluster = c;
-	w->submission = submission;
-	storage_put_artifact(c->storage, path, on_stored, w);
-}
-
-static void op_unstore(void *arg, const char *artifact)
-{
-	struct cluster *c = arg;
-
-	storage_remove(c->storage, artifact, NULL, NULL);
 }
 
 static void unlink_build(struct cluster *c, struct build *b)
@@ -352,10 +334,20 @@ static const struct dispatcher_ops dispatcher_ops = {
 	.drop = op_drop,
 	.kill = op_kill,
 	.task_over = op_task_over,
-	.store = op_store,
-	.unstore = op_unstore,
+	.store = cluster_op_store,
+	.unstore = cluster_op_unstore,
 	.build = op_build,
 	.build_kill = op_build_kill,
+	.trigger = op_trigger,
+	.notify = op_notify,
+	.abort = op_abort,
+	.store_checkpoint = cluster_op_store_checkpoint,
+	.discard_checkpoint = cluster_op_discard_checkpoint,
+	.discard_checkpoints = cluster_op_discard_checkpoints,
+	.savepoint_done = cluster_op_savepoint_done,
+	.find_checkpoint = cluster_op_find_checkpoint,
+	.record = cluster_op_record,
+	.unrecord = cluster_op_unrecord,
 	.stopped = op_stopped,
 };
 
@@ -383,6 +375,7 @@ struct cluster *cluster_create(const struct cluster_config *cfg)
 	c->children = children_create(&children);
 	c->dispatcher = dispatcher_create(c->conf, c->clock, &dispatcher_ops, c);
 	c->jars = jar_store_create(dir, c->clock);
+	c->operations = operations_create(c->clock);
 	c->gateway = gateway_create(c);
 	free(dir);
 	return c;
@@ -409,27 +402,8 @@ static void add_links(struct cluster *c, uint32_t n)
 	}
 }
 
-/* What a killed supervisor could not remove. */
-static void on_artifacts(void *arg, const struct storage_answer *a)
-{
-	struct cluster *c = arg;
-	uint32_t i;
-
-	if (a->err.code != ERR_NONE) {
-		log_warnx("artifacts.unreadable", KV_MSG("%s; artifacts of earlier runs stay", a->err.msg));
-		return;
-	}
-	for (i = 0; i < a->n_entries; i++) {
-		char *path = xasprintf("%s/artifacts/%s", c->conf->storage_dir, a->entries[i].name);
-
-		dispatcher_on_artifact(c->dispatcher, path);
-		free(path);
-	}
-}
-
 void cluster_start(struct cluster *c)
 {
-	char *artifacts = xasprintf("%s/artifacts", c->conf->storage_dir);
 	struct storage_config cfg = {
 		.children = c->children, .base = c->cfg.base, .dir = c->conf->storage_dir
 	};
@@ -437,8 +411,8 @@ void cluster_start(struct cluster *c)
 	add_links(c, (uint32_t)c->conf->taskmanagers);
 	c->storage = storage_create(&cfg);
 	jar_store_start(c->jars, c->storage);
-	storage_list(c->storage, artifacts, on_artifacts, c);
-	free(artifacts);
+	c->checkpoints = checkpoint_store_create(c->storage, c->conf->checkpoints_dir);
+	cluster_resume(c);
 }
 
 void cluster_stop(struct cluster *c)
@@ -460,6 +434,8 @@ void cluster_destroy(struct cluster *c)
 	for (i = 0; i < c->n_links; i++)
 		tm_link_destroy(c->links[i]);
 	storage_destroy(c->storage);
+	checkpoint_store_destroy(c->checkpoints);
+	operations_destroy(c->operations);
 	gateway_destroy(c->gateway);
 	jar_store_destroy(c->jars);
 	dispatcher_destroy(c->dispatcher);
@@ -560,6 +536,16 @@ struct dispatcher *cluster_dispatcher(const struct cluster *c)
 struct jar_store *cluster_jars(const struct cluster *c)
 {
 	return c->jars;
+}
+
+struct operations *cluster_operations(const struct cluster *c)
+{
+	return c->operations;
+}
+
+struct checkpoint_store *cluster_checkpoints(const struct cluster *c)
+{
+	return c->checkpoints;
 }
 
 const struct clock *cluster_clock(const struct cluster *c)

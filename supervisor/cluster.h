@@ -50,6 +50,8 @@ struct gateway *cluster_gateway(struct cluster *c);
 const struct conf *cluster_conf(const struct cluster *c);
 struct dispatcher *cluster_dispatcher(const struct cluster *c);
 struct jar_store *cluster_jars(const struct cluster *c);
+struct operations *cluster_operations(const struct cluster *c);
+struct checkpoint_store *cluster_checkpoints(const struct cluster *c);
 const struct clock *cluster_clock(const struct cluster *c);
 /* NULL: there is no such place. */
 struct tm_link *cluster_link(const struct cluster *c, uint32_t place);

@@ -15,6 +15,9 @@ static struct {
 	struct conf conf;
 	struct dispatcher *d;
 	char log[2048];  /* the actions since the last look */
+	uint32_t to_record; /* the submission that the job store was asked to keep, 0: none */
+	bool record_fails;
+	unsigned n_unrecorded;
 	int build_fails; /* which builder cannot be forked, -1: none */
 	struct id128 last_job;
 	bool stopped;
@@ -101,6 +104,28 @@ static void op_stopped(void *arg)
 	f.stopped = true;
 }
 
+static void op_record(void *arg, uint32_t submission, const struct id128 *job, const void *data, size_t len)
+{
+	struct job_record r;
+	struct err e;
+
+	(void)arg;
+	f.to_record = submission;
+	ok(job_record_decode(data, len, &r, &e) == 0 && id_equal(&r.job_id, job), "the job store is given a whole record");
+	job_record_fini(&r);
+}
+static void op_unrecord(void *arg, const struct id128 *job)
+{
+	(void)arg;
+	(void)job;
+	f.n_unrecorded++;
+}
+static void op_discard_checkpoints(void *arg, const struct id128 *job)
+{
+	(void)arg;
+	(void)job;
+}
+
 static const struct dispatcher_ops ops = { .deploy = op_deploy,
 	.drop = op_drop,
 	.kill = op_kill,
@@ -109,6 +134,9 @@ static const struct dispatcher_ops ops = { .deploy = op_deploy,
 	.unstore = op_unstore,
 	.build = op_build,
 	.build_kill = op_build_kill,
+	.record = op_record,
+	.unrecord = op_unrecord,
+	.discard_checkpoints = op_discard_checkpoints,
 	.stopped = op_stopped };
 
 /* "job 1", "no: <sentence>" */
@@ -126,6 +154,8 @@ static char answer[ERR_MSG_MAX];
 
 static void create(void)
 {
+	static char mode[] = "EXACTLY_ONCE", retention[] = "NO_EXTERNALIZED_CHECKPOINTS";
+
 	memset(&f, 0, sizeof(f));
 	clock_virtual_init(&f.clock, 1700000000000);
 	f.clock.mono_ns = NS_PER_S;
@@ -137,6 +167,8 @@ static void create(void)
 	f.conf.parallelism_default = 1;
 	f.conf.jobstore_expiration_ms = 3600000;
 	f.conf.jobstore_max_capacity = 2;
+	f.conf.checkpoint_mode = mode;
+	f.conf.checkpoint_retention = retention;
 	f.d = dispatcher_create(&f.conf, &f.clock.clock, &ops, NULL);
 }
 
@@ -169,6 +201,13 @@ static void built(uint32_t submission, unsigned which, bool other)
 	res.plan_len = strlen(res.plan);
 	dispatcher_on_built(f.d, submission, which, &res, NULL);
 	dispatcher_turn(f.d);
+	if (f.to_record != 0) {
+		struct err full = { ERR_IO, "the disk is full" };
+
+		dispatcher_on_recorded(f.d, f.to_record, f.record_fails ? &full : NULL);
+		f.to_record = 0;
+		dispatcher_turn(f.d);
+	}
 }
 
 static void stored(uint32_t submission)
@@ -482,6 +521,21 @@ static void test_stop(void)
 	dispatcher_destroy(NULL);
 }
 
+static void test_record(void)
+{
+	create();
+	f.record_fails = true;
+	submit(1, 0);
+	stored(1);
+	actions();
+	built(1, 0, false);
+	built(1, 1, false);
+	is_str(answer, "no (io): the disk is full", "a job that cannot be recorded does not start");
+	is_str(actions(), "unstore:/store/a.so", "and leaves nothing");
+	is_int(f.n_unrecorded, 1, "not even a record");
+	dispatcher_destroy(f.d);
+}
+
 int main(void)
 {
 	log_init("test", LOG_ERROR, 2, -1);
@@ -492,5 +546,6 @@ int main(void)
 	test_expiry();
 	test_artifacts();
 	test_stop();
+	test_record();
 	return tap_done();
 }
