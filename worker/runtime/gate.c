@@ -366,8 +366,10 @@ void gate_run(struct gate *g)
 	while (!t->hot.stopping && (g->n_ended < g->n_inputs || t->checkpoints.stop_id != 0)) {
 		bool any = false;
 
-		if (t->hot.interrupt)
+		if (t->hot.interrupt) {
 			checkpoint_serve(t);
+			continue;
+		}
 		if (t->hot.timers_due)
 			chain_run_timers(t->chain);
 		for (uint32_t n = 0; n < g->n_inputs && !t->hot.stopping && !t->hot.timers_due && !t->hot.interrupt;
