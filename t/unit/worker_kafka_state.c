@@ -1,6 +1,7 @@
 /*
  * The Kafka connector in checkpoints, in real tasks against librdkafka's mock cluster: positions and
- * watermarks are restored, offsets of the group follow complete checkpoints only, a sink's barrier waits for deliveries.
+ * watermarks are restored, offsets of the group follow complete checkpoints only, a sink's barrier waits
+ * for deliveries.
  */
 #include "t/unit/kafka_mock.h"
 #include "worker/connectors/kafka.h"
