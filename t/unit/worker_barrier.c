@@ -250,8 +250,7 @@ static void test_damage(void)
 	scene(&s, 1, false);
 	s.fx.env.checkpointing = false;
 	barrier(&s, 0, 3);
-	run(&s, "", "ring 10 from Maker (1/1) is damaged: a barrier, and this job takes no checkpoints",
-	    "a barrier without checkpoints");
+	run(&s, "s3 a3 ", NULL, "a savepoint of a job that takes no checkpoints");
 }
 
 /* Words of the main thread, on the slot's. */

@@ -232,10 +232,6 @@ static void on_barrier(struct gate *g, struct input *in, const struct ring_elem 
 	uint64_t aligning, canceled;
 	struct err e;
 
-	if (!g->task->env->checkpointing) {
-		damaged(g, in, "a barrier, and this job takes no checkpoints");
-		return;
-	}
 	if (el->len != sizeof(says)) {
 		damaged(g, in, "a barrier of the wrong length");
 		return;
