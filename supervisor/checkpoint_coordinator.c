@@ -49,6 +49,7 @@ struct coordinator {
 	void *arg;
 
 	uint64_t attempt; /* 0: none runs */
+	bool closed;
 	struct task *tasks;
 	uint32_t n_tasks, n_finished;
 
@@ -217,6 +218,13 @@ static void discard_subsumed(struct coordinator *c)
 	}
 }
 
+void coordinator_close(struct coordinator *c)
+{
+	ASSERT(c->attempt == 0);
+	c->closed = true;
+	retention_set_latest(&c->durable, 0, -1, CHECKPOINT_PERIODIC, NULL);
+}
+
 static void complete(struct coordinator *c, struct pending *p, const char *path)
 {
 	uint64_t id = p->id, request = p->request;
@@ -228,7 +236,7 @@ static void complete(struct coordinator *c, struct pending *p, const char *path)
 	c->n_failures = 0;
 	if (kind == CHECKPOINT_PERIODIC)
 		retention_keep(&c->durable, id, path);
-	if (kind != CHECKPOINT_SAVEPOINT && id > c->durable.latest_id) {
+	if (kind != CHECKPOINT_SAVEPOINT && id > c->durable.latest_id && !c->closed) {
 		retention_set_latest(&c->durable, id, p->fd, kind, path);
 		p->fd = -1;
 	}

@@ -98,6 +98,8 @@ struct coordinator *coordinator_create(const struct id128 *job_id, const char *j
     void *arg);
 /* What is in progress is forgotten: no action is called. */
 void coordinator_destroy(struct coordinator *c);
+/* The job has ended: what a restart would begin with is let go of, statistics stay. After coordinator_stop. */
+void coordinator_close(struct coordinator *c);
 
 /* The tasks of a new attempt, vertex after vertex; all RUNNING from now on: triggering begins. */
 struct cc_task {

@@ -219,6 +219,12 @@ void checkpoints_stop(struct job_master *jm, const char *why)
 		drop_stop(jm, why);
 }
 
+void checkpoints_close(struct job_master *jm)
+{
+	if (jm->coordinator != NULL)
+		coordinator_close(jm->coordinator);
+}
+
 void checkpoints_answer_stop(struct job_master *jm, const struct err *e)
 {
 	uint64_t request = jm->stop_request;

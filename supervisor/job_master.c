@@ -170,6 +170,7 @@ static void over(struct job_master *jm, enum job_state end)
 	set_state(jm, end);
 	if (end == JOB_FINISHED)
 		checkpoints_answer_stop(jm, NULL);
+	checkpoints_close(jm);
 	log_info("job.ended", KV_JOB(jm->id_hex), KV_STR("state", job_state_name(end)),
 	    KV_UINT("attempt", jm->attempt),
 	    KV_MSG("job \"%s\" is %s", jm->program->name, job_state_name(end)));

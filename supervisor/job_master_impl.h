@@ -90,6 +90,8 @@ bool checkpoints_storing(const struct job_master *jm);
 void checkpoints_task_finished(struct job_master *jm, const struct job_task *t);
 /* A stop that waits for the job's end gets its answer; e NULL: the job is FINISHED. */
 void checkpoints_answer_stop(struct job_master *jm, const struct err *e);
+/* No attempt follows. */
+void checkpoints_close(struct job_master *jm);
 void checkpoints_on_time(struct job_master *jm);
 int64_t checkpoints_deadline_ns(const struct job_master *jm);
 void checkpoints_fini(struct job_master *jm);
