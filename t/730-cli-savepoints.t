@@ -18,7 +18,7 @@ sub lines_are {
 	is($rc, 0, "$what: exit 0") or diag($out . $err);
 	like($out, $want, "$what: the recorded lines");
 	is($err, '', "$what: nothing else");
-	return $1;
+	return ($out =~ $want)[0];
 }
 
 my $id = $weir->run('-p', 2, $so);
