@@ -95,6 +95,17 @@ static struct attempt_events events = { .task_state = on_task_state,
 	.dropped = on_dropped };
 
 __attribute__((unused))
+static unsigned n_failed(void)
+{
+	unsigned n;
+
+	pthread_mutex_lock(&seen.lock);
+	n = seen.n_failed;
+	pthread_mutex_unlock(&seen.lock);
+	return n;
+}
+
+__attribute__((unused))
 static bool deploy_failed(void)
 {
 	bool failed;

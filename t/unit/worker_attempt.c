@@ -19,9 +19,9 @@ static void test_whole(uint32_t parallelism, bool chaining)
 	last = dep.jg->n_vertices - 1;
 	a = start(&dep);
 	is_int(attempt_number(a), 1, "%s: attempt number", what);
-	ok(UNTIL(count(TASK_FINISHED) == n_tasks || seen.n_failed > 0, 30), "%s: all %u tasks finish", what,
+	ok(UNTIL(count(TASK_FINISHED) == n_tasks || n_failed() > 0, 30), "%s: all %u tasks finish", what,
 	    n_tasks);
-	if (seen.n_failed > 0)
+	if (n_failed() > 0)
 		diag("%s", seen.cause.msg);
 	is_int(seen.n_initializing, n_tasks, "%s: each was INITIALIZING", what);
 	is_int(seen.n_running, n_tasks, "%s: ... and RUNNING", what);

@@ -250,7 +250,8 @@ static void test_damage(void)
 	scene(&s, 1, false);
 	s.fx.env.checkpointing = false;
 	barrier(&s, 0, 3);
-	run(&s, "s3 a3 ", NULL, "a savepoint of a job that takes no checkpoints");
+	end(&s, 0);
+	run(&s, "s3 a3 e0 ", NULL, "a savepoint of a job that takes no checkpoints");
 }
 
 /* Words of the main thread, on the slot's. */

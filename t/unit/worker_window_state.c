@@ -169,7 +169,7 @@ static void reference(const struct step *s, unsigned n, int64_t size, struct res
 	unsigned n_live = 0;
 
 	for (unsigned i = 0; i < n; i++) {
-		int64_t end = (s[i].ts >= 0 ? s[i].ts / size : -((-s[i].ts + size - 1) / size)) * size + size;
+		int64_t end = s[i].watermark ? 0 : (s[i].ts >= 0 ? s[i].ts / size : -((-s[i].ts + size - 1) / size)) * size + size;
 		unsigned k = 0;
 
 		if (s[i].watermark) {
