@@ -216,6 +216,12 @@ struct gw_ckpt {
 	unsigned n_vertices;
 	struct gw_ckpt_vertex *vertices; /* in the job's order; none when it is of an earlier life */
 };
+/* One figure of all checkpoints that were completed; samples, in any order, are those of the newest. */
+struct gw_ckpt_figure {
+	int64_t min, max, avg; /* 0 without any */
+	unsigned n_samples;
+	int64_t *samples;
+};
 struct gw_ckpts {
 	uint64_t n_restored, n_total, n_in_progress, n_completed, n_failed;
 	struct gw_ckpt *completed, *savepoint, *failed; /* the latest of each, NULL: none */
@@ -225,6 +231,7 @@ struct gw_ckpts {
 		bool is_savepoint;
 		const char *external_path; /* NULL: not known */
 	} * restored; /* the latest, NULL: none */
+	struct gw_ckpt_figure state_bytes, end_to_end_ms, processed_bytes;
 	unsigned n_history;
 	struct gw_ckpt *history; /* newest first */
 	/* how the job takes them */

@@ -31,45 +31,46 @@ static int by_value(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static cJSON *bounds(cJSON *to, const char *key, const int64_t *values, size_t n)
+static cJSON *bounds(cJSON *to, const char *key, int64_t min, int64_t max, int64_t avg)
 {
 	cJSON *o = json_object(to, key);
-	int64_t min = n > 0 ? INT64_MAX : 0, max = n > 0 ? INT64_MIN : 0;
-	int64_t sum = 0;
+
+	json_i64(o, "min", min);
+	json_i64(o, "max", max);
+	json_i64(o, "avg", avg);
+	return o;
+}
+
+void json_summary(cJSON *to, const char *key, const struct gw_ckpt_figure *f)
+{
+	cJSON *o = bounds(to, key, f->min, f->max, f->avg);
+
+	if (f->n_samples > 0)
+		qsort(f->samples, f->n_samples, sizeof(*f->samples), by_value);
+	for (size_t i = 0; i < ARRAY_LEN(percentiles); i++)
+		json_double(o, percentiles[i].key,
+		    f->n_samples > 0 ? summary_percentile(f->samples, f->n_samples, percentiles[i].p) :
+				       (double)NAN);
+}
+
+void json_summary_bounds(cJSON *to, const char *key, const int64_t *values, size_t n)
+{
+	int64_t min = n > 0 ? INT64_MAX : 0, max = n > 0 ? INT64_MIN : 0, sum = 0;
+	cJSON *o;
 
 	for (size_t i = 0; i < n; i++) {
 		min = values[i] < min ? values[i] : min;
 		max = values[i] > max ? values[i] : max;
 		sum += values[i];
 	}
-	json_i64(o, "min", min);
-	json_i64(o, "max", max);
-	json_i64(o, "avg", n > 0 ? sum / (int64_t)n : 0);
-	return o;
-}
-
-void json_summary(cJSON *to, const char *key, int64_t *values, size_t n)
-{
-	cJSON *o = bounds(to, key, values, n);
-
-	if (n > 0)
-		qsort(values, n, sizeof(*values), by_value);
-	for (size_t i = 0; i < ARRAY_LEN(percentiles); i++)
-		json_double(o, percentiles[i].key,
-		    n > 0 ? summary_percentile(values, n, percentiles[i].p) : (double)NAN);
-}
-
-void json_summary_bounds(cJSON *to, const char *key, const int64_t *values, size_t n)
-{
-	cJSON *o = bounds(to, key, values, n);
-
+	o = bounds(to, key, min, max, n > 0 ? sum / (int64_t)n : 0);
 	for (size_t i = 0; i < ARRAY_LEN(percentiles); i++)
 		json_double(o, percentiles[i].key, (double)NAN);
 }
 
 void json_summary_zero(cJSON *to, const char *key)
 {
-	cJSON *o = bounds(to, key, NULL, 0);
+	cJSON *o = bounds(to, key, 0, 0, 0);
 
 	for (size_t i = 0; i < ARRAY_LEN(percentiles); i++)
 		json_double(o, percentiles[i].key, 0);

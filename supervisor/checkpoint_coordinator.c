@@ -580,6 +580,11 @@ struct cc_counts coordinator_counts(const struct coordinator *c)
 	return c->stats.counts;
 }
 
+const struct cc_summary *coordinator_summary(const struct coordinator *c)
+{
+	return &c->stats.summary;
+}
+
 struct cc_restored coordinator_last_restored(const struct coordinator *c)
 {
 	return c->stats.restored;

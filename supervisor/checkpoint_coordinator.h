@@ -72,6 +72,16 @@ struct cc_restored {
 	const char *path; /* NULL: unknown */
 };
 
+/* Of all that were completed: bounds and sums, and the figures of the newest CC_SAMPLES for percentiles. */
+#define CC_SAMPLES 1000
+enum cc_figure { CC_STATE_BYTES, CC_END_TO_END_MS, CC_PROCESSED_BYTES, CC_N_FIGURES };
+struct cc_summary {
+	uint64_t n;
+	int64_t min[CC_N_FIGURES], max[CC_N_FIGURES], sum[CC_N_FIGURES];
+	uint32_t n_samples; /* in any order */
+	int64_t (*samples)[CC_N_FIGURES];
+};
+
 struct coordinator;
 
 struct cc_ops {
@@ -145,6 +155,7 @@ void coordinator_retain(struct coordinator *c, uint64_t checkpoint_id, const cha
 
 /* Statistics, borrowed until the next event. */
 struct cc_counts coordinator_counts(const struct coordinator *c);
+const struct cc_summary *coordinator_summary(const struct coordinator *c);
 struct cc_restored coordinator_last_restored(const struct coordinator *c);
 uint32_t coordinator_history(const struct coordinator *c, const struct cc_checkpoint *const **newest_first);
 /* NULL: none. savepoint: of these or of the others; what failed is asked for together. */

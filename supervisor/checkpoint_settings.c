@@ -25,7 +25,8 @@ void checkpoint_settings_from(struct checkpoint_settings *s, const struct conf *
 		.max_concurrent = (uint32_t)conf->checkpoint_max_concurrent,
 		.num_retained = (uint32_t)conf->checkpoint_retained,
 		.tolerable_failures = conf->checkpoint_tolerable_failures,
-		.at_least_once = strcmp(conf->checkpoint_mode, "AT_LEAST_ONCE") == 0 };
+		.at_least_once = strcmp(conf->checkpoint_mode, "AT_LEAST_ONCE") == 0,
+		.history_size = (uint32_t)conf->web_checkpoints_history };
 	s->retention = retention_from(conf->checkpoint_retention);
 }
 

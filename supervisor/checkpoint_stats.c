@@ -28,6 +28,7 @@ void stats_fini(struct checkpoint_stats *s)
 	for (uint32_t i = 0; i < s->n; i++)
 		record_free(s->records[i]);
 	free(s->records);
+	free(s->summary.samples);
 	free(s->newest_first);
 	free(s->restored_path);
 	memset(s, 0, sizeof(*s));
@@ -127,6 +128,28 @@ void stats_ack(struct cc_checkpoint *c, uint32_t idx, const struct ctl_ack *ack,
 	c->state_bytes += t->state_bytes;
 }
 
+static void summarize(struct cc_summary *u, uint32_t *cap, const struct cc_checkpoint *c)
+{
+	int64_t v[CC_N_FIGURES] = { [CC_STATE_BYTES] = c->state_bytes,
+		[CC_END_TO_END_MS] = c->end_ms > c->trigger_ms ? c->end_ms - c->trigger_ms : 0 };
+	uint32_t slot = (uint32_t)(u->n % CC_SAMPLES);
+
+	for (uint32_t i = 0; i < c->n_subtasks; i++)
+		v[CC_PROCESSED_BYTES] +=
+		    c->subtasks[i].processed_bytes > 0 ? c->subtasks[i].processed_bytes : 0;
+	if (slot == u->n_samples) {
+		VEC_RESERVE(u->samples, u->n_samples, *cap);
+		u->n_samples++;
+	}
+	memcpy(u->samples[slot], v, sizeof(v));
+	for (int i = 0; i < CC_N_FIGURES; i++) {
+		u->min[i] = u->n == 0 || v[i] < u->min[i] ? v[i] : u->min[i];
+		u->max[i] = u->n == 0 || v[i] > u->max[i] ? v[i] : u->max[i];
+		u->sum[i] += v[i];
+	}
+	u->n++;
+}
+
 void stats_completed(struct checkpoint_stats *s, struct cc_checkpoint *c, const char *path, int64_t now_ms)
 {
 	c->status = CC_COMPLETED;
@@ -134,6 +157,7 @@ void stats_completed(struct checkpoint_stats *s, struct cc_checkpoint *c, const 
 	c->external_path = xstrdup(path);
 	s->counts.in_progress--;
 	s->counts.completed++;
+	summarize(&s->summary, &s->cap_samples, c);
 	forget(s);
 }
 

@@ -9,6 +9,8 @@
 
 struct checkpoint_stats {
 	struct cc_counts counts;
+	struct cc_summary summary;
+	uint32_t cap_samples;
 	struct cc_restored restored;
 	char *restored_path;
 	struct cc_checkpoint **records; /* oldest first; more than history_size while they are needed */

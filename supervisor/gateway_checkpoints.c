@@ -120,6 +120,22 @@ static void view_settings(const struct checkpoint_settings *s, struct gw_ckpts *
 	v->delete_on_cancellation = s->retention != RETAIN_CANCELED;
 }
 
+static struct gw_ckpt_figure view_figure(struct gw_arena *a, const struct cc_summary *s, enum cc_figure which)
+{
+	struct gw_ckpt_figure v = { .n_samples = s->n_samples };
+	uint32_t i;
+
+	v.samples = gw_alloc(a, (s->n_samples + 1) * sizeof(*v.samples));
+	for (i = 0; i < s->n_samples; i++)
+		v.samples[i] = s->samples[i][which];
+	if (s->n > 0) {
+		v.min = s->min[which];
+		v.max = s->max[which];
+		v.avg = s->sum[which] / (int64_t)s->n;
+	}
+	return v;
+}
+
 struct gw_ckpts *gw_checkpoints(struct gateway *g, struct gw_arena *a, const struct id128 *job)
 {
 	const struct job_master *jm = dispatcher_find(cluster_dispatcher(g->cluster), job);
@@ -145,6 +161,9 @@ struct gw_ckpts *gw_checkpoints(struct gateway *g, struct gw_arena *a, const str
 	v->n_in_progress = counts.in_progress;
 	v->n_completed = counts.completed;
 	v->n_failed = counts.failed;
+	v->state_bytes = view_figure(a, coordinator_summary(cc), CC_STATE_BYTES);
+	v->end_to_end_ms = view_figure(a, coordinator_summary(cc), CC_END_TO_END_MS);
+	v->processed_bytes = view_figure(a, coordinator_summary(cc), CC_PROCESSED_BYTES);
 	v->completed = view_latest(a, cc, graph, CC_COMPLETED, false);
 	v->savepoint = view_latest(a, cc, graph, CC_COMPLETED, true);
 	v->failed = view_latest(a, cc, graph, CC_FAILED, false);

@@ -65,6 +65,7 @@ static void fill_checkpoint(struct gw_ckpt *k, const struct gw_job *job)
 static void fill(const struct gw_job *job)
 {
 	static struct gw_ckpt history[14], savepoint, failed;
+	static int64_t sizes[] = { 9, 1, 6483, 6470 }, times[] = { 68, 8, 487, 22 };
 	static struct gw_ckpt_restored restored = { 70, 1795344535375, false, "file:/cp/chk-70" };
 	struct gw_ckpts *v = &fake.ckpts;
 
@@ -98,6 +99,9 @@ static void fill(const struct gw_job *job)
 		.savepoint = &savepoint,
 		.failed = &failed,
 		.restored = &restored,
+		.state_bytes = { 1, 9000, 6470, ARRAY_LEN(sizes), sizes },
+		.end_to_end_ms = { 8, 487, 41, ARRAY_LEN(times), times },
+		.processed_bytes = { 0, 803, 199, ARRAY_LEN(times), times },
 		.n_history = ARRAY_LEN(history),
 		.history = history,
 		.enabled = true,
@@ -131,8 +135,10 @@ static void test_list(void)
 	is_int(member(got, "history/13/id")->valueint, 339, "ends with the oldest");
 	ok(cJSON_IsTrue(member(got, "history/1/discarded")), "what is subsumed is discarded");
 	is_int(cJSON_GetArraySize(member(got, "history/0/tasks")), 0, "the list has no tasks");
-	is_int(member(got, "summary/state_size/max")->valueint, 6483, "the summary is of all");
-	ok(member(got, "summary/state_size/p50")->valuedouble == 6476.5, "percentiles lie between");
+	is_int(member(got, "summary/state_size/max")->valueint, 9000, "the bounds are of all");
+	is_int(member(got, "summary/end_to_end_duration/avg")->valueint, 41, "and the mean");
+	ok(member(got, "summary/state_size/p50")->valuedouble == 3239.5, "percentiles lie between");
+	ok(member(got, "summary/persisted_data/p99")->valuedouble == 0, "nothing is persisted");
 	cJSON_Delete(got);
 
 	clear();
@@ -372,13 +378,14 @@ static void test_percentiles(void)
 	static const int64_t eight[] = { 21, 22, 30, 64, 65, 70, 100, 127 };
 	cJSON *o = json_object(NULL, NULL);
 	int64_t values[] = { 7, 1, 3 };
+	struct gw_ckpt_figure f = { 1, 7, 3, 3, values };
 
 	ok(summary_percentile(eight, 8, 50) == 64.5, "the middle of eight");
 	ok(summary_percentile(eight, 8, 90) == 127, "beyond the last");
 	ok(summary_percentile(eight, 8, 5) == 21, "before the first");
 	ok(summary_percentile(eight, 1, 50) == 21, "of one");
 	ok(summary_percentile(eight, 8, 75) == 92.5, "in proportion");
-	json_summary(o, "s", values, 3);
+	json_summary(o, "s", &f);
 	{
 		char *text = json_finish(o);
 
