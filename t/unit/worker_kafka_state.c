@@ -426,15 +426,15 @@ static void test_deliveries(void)
 	is_int(read_topic("dl-out", N / 2, NULL, 0), N / 2, "a job writes");
 	trigger(&fx, 1);
 	ok(FX_UNTIL(sink_async_ns(&fx, 1) >= 0, 5), "with nothing under way a sink acknowledges");
-	ok(sink_async_ns(&fx, 1) < 50 * NS_PER_MS, "at once");
+	ok(sink_async_ns(&fx, 1) < 300 * NS_PER_MS, "at once");
+	rd_kafka_mock_broker_set_rtt(mock, 1, 600);
 	send_numbers("dl-in", N / 2, N - 100);
-	rd_kafka_mock_broker_set_rtt(mock, 1, 400);
 	ok(FX_UNTIL(metrics_get(&fx.blocks[1], METRIC_records_in) >= N - 100, 10), "slow deliveries");
 	trigger(&fx, 2);
 	ok(FX_UNTIL(n_acks() >= 3, 2), "the source acknowledges");
 	trigger(&fx, 3);
 	ok(FX_UNTIL(sink_async_ns(&fx, 3) >= 0, 10), "the sink does");
-	ok(sink_async_ns(&fx, 2) > 50 * NS_PER_MS, "when the deliveries are known: %d ms",
+	ok(sink_async_ns(&fx, 2) > 300 * NS_PER_MS, "when the deliveries are known: %d ms",
 	    (int)(sink_async_ns(&fx, 2) / NS_PER_MS));
 	rd_kafka_mock_broker_set_rtt(mock, 1, 0);
 	read_topic("dl-out", N - 100, times, N);

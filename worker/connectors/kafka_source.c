@@ -171,6 +171,13 @@ static int source_open(struct operator* op, struct err *e)
 	return 0;
 }
 
+/* Of splits found since the newest complete checkpoint, nothing is complete. */
+static void widen_complete(struct kafka_source *s)
+{
+	while (s->n_complete < kafka_fetcher_n_splits(s->fetcher))
+		s->complete[s->n_complete++] = -1;
+}
+
 static void source_close(struct operator* op)
 {
 	struct kafka_source *s = source_of(op);
@@ -179,6 +186,7 @@ static void source_close(struct operator* op)
 	if (s->fetcher != NULL) {
 		s->last_commit = !task_stopping(op->task) && s->n_complete > 0 &&
 		    (s->commit_due || kafka_fetcher_committing(s->fetcher));
+		widen_complete(s);
 		connector_run(op->task, run_close, s, WAIT_BUSY);
 	}
 	reader_destroy(s->reader);
@@ -302,9 +310,7 @@ static void commit(struct kafka_source *s, int64_t now_ns)
 /* The positions of the newest complete checkpoint, for those who look at the group. */
 static void commit_complete(struct kafka_source *s)
 {
-	/* Of splits found since, nothing is complete. */
-	while (s->n_complete < kafka_fetcher_n_splits(s->fetcher))
-		s->complete[s->n_complete++] = -1;
+	widen_complete(s);
 	kafka_fetcher_commit(s->fetcher, s->complete);
 	s->commit_due = false;
 }
