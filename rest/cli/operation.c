@@ -1,5 +1,6 @@
 /* Operations that take time: begun by one request, asked after by others until they have ended. */
 #include <time.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "rest/cli/cli.h"
@@ -95,15 +96,29 @@ char *cli_take_savepoint(const struct client *c, const char *job_hex, const char
 	return location;
 }
 
+char *cli_place(const char *path)
+{
+	char *cwd, *place;
+
+	/* "file:/sp" has its scheme before the first slash. */
+	if (path == NULL || path[0] == '/' || path[0] == '\0' || path[strcspn(path, ":/")] == ':')
+		return path != NULL ? xstrdup(path) : NULL;
+	cwd = getcwd(NULL, 0);
+	place = cwd != NULL ? xasprintf("%s/%s", cwd, path) : xstrdup(path);
+	free(cwd);
+	return place;
+}
+
 char *cli_savepoint_body(const char *key, const char *target, const char *flag, bool value)
 {
 	cJSON *body = cJSON_CreateObject();
-	char *text;
+	char *text, *place = cli_place(target);
 
-	if (target != NULL)
-		cJSON_AddStringToObject(body, key, target);
+	if (place != NULL)
+		cJSON_AddStringToObject(body, key, place);
 	else
 		cJSON_AddNullToObject(body, key);
+	free(place);
 	cJSON_AddBoolToObject(body, flag, value);
 	text = cJSON_PrintUnformatted(body);
 	cJSON_Delete(body);

@@ -14,13 +14,14 @@ static int fail(FILE *diag, const char *what, const char *which, const struct er
 static int dispose(const struct client *c, const char *path, FILE *out, FILE *diag)
 {
 	cJSON *body = cJSON_CreateObject(), *operation;
-	char *text, *quoted;
+	char *text, *quoted, *place = cli_place(path);
 	struct err e;
 	int status = 0;
 
 	fprintf(out, "Disposing savepoint '%s'.\nWaiting for response...\n", path);
 	fflush(out);
-	cJSON_AddStringToObject(body, "savepoint-path", path);
+	cJSON_AddStringToObject(body, "savepoint-path", place);
+	free(place);
 	text = cJSON_PrintUnformatted(body);
 	cJSON_Delete(body);
 	ASSERT(text != NULL);

@@ -281,9 +281,9 @@ static void test_run(void)
 #define TAKEN   OK_200 "{\"status\":{\"id\":\"COMPLETED\"},\"operation\":{\"location\":\"" SP "\"}}"
 #define UNKNOWN \
 	OK_200 \
-	    "{\"status\":{\"id\":\"COMPLETED\"},\"operation\":{\"failure-cause\":{\"class\":\"x.JobNotFound\"," \
-	    "\"stack-trace\":\"x.JobNotFound: Could not find Flink job (" JID \
-	    ")\",\"serialized-throwable\":\"\"}}}"
+	"{\"status\":{\"id\":\"COMPLETED\"},\"operation\":{\"failure-cause\":{\"class\":\"x.JobNotFound\"," \
+	"\"stack-trace\":\"x.JobNotFound: Could not find Flink job (" JID \
+	")\",\"serialized-throwable\":\"\"}}}"
 #define NOWHERE \
 	"HTTP/1.1 400 Bad Request\r\n\r\n{\"errors\":[\"x.RestHandlerException: " \
 	"Config key [state.savepoints.dir] is not set.\"]}"
@@ -395,6 +395,42 @@ static void test_savepoint(void)
 		like(diag_text, odd[i].want, "%s", odd[i].want);
 		served(&c);
 	}
+}
+
+static void test_places(void)
+{
+	static const struct {
+		const char *path, *want;
+	} rows[] = {
+		{ "/sp", "/sp" },
+		{ "file:/sp", "file:/sp" },
+		{ "file:sp", "file:sp" },
+		{ "sp", "/tmp/sp" },
+		{ "sp/a:b", "/tmp/sp/a:b" },
+		{ "./sp", "/tmp/./sp" },
+		{ "", "" },
+	};
+	char *cwd = getcwd(NULL, 0), *text;
+
+	ASSERT(cwd != NULL && chdir("/tmp") == 0);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		text = cli_place(rows[i].path);
+		is_str(text, rows[i].want, "the place of \"%s\"", rows[i].path);
+		free(text);
+	}
+	ok(cli_place(NULL) == NULL, "of none");
+	text = cli_savepoint_body("k", "sp", "f", true);
+	is_str(text, "{\"k\":\"/tmp/sp\",\"f\":true}", "in a body");
+	free(text);
+	{
+		struct cli_args a = { .savepoint = "sp" };
+
+		text = cli_run_body(&a);
+		is_str(text, "{\"programArgsList\":[],\"savepointPath\":\"/tmp/sp\"}", "in that of run");
+		free(text);
+	}
+	ASSERT(chdir(cwd) == 0);
+	free(cwd);
 }
 
 static void test_cancel_with_savepoint(void)
@@ -520,6 +556,7 @@ int main(void)
 	test_run();
 	test_stop();
 	test_savepoint();
+	test_places();
 	test_cancel_with_savepoint();
 	test_result();
 	test_answers();
