@@ -144,7 +144,7 @@ static void on_storage_stopped(void *arg)
 
 static void stop_storage_if_last(struct cluster *c)
 {
-	if (c->n_links_stopped == c->n_links)
+	if (c->ending && c->n_links_stopped == c->n_links)
 		storage_shutdown(c->storage, on_storage_stopped, c);
 }
 
@@ -152,8 +152,7 @@ static void on_tm_stopped(void *arg, struct tm_link *l)
 {
 	struct cluster *c = arg;
 
-	(void)l;
-	c->n_links_stopped++;
+	cluster_link_stopped(c, tm_link_place(l));
 	stop_storage_if_last(c);
 }
 
@@ -324,6 +323,7 @@ static void op_stopped(void *arg)
 	struct cluster *c = arg;
 	uint32_t i;
 
+	c->ending = true;
 	for (i = 0; i < c->n_links; i++)
 		tm_link_shutdown(c->links[i], c->cfg.stop_grace_ms);
 	stop_storage_if_last(c); /* there may be no TaskManager */
@@ -367,6 +367,7 @@ struct cluster *cluster_create(const struct cluster_config *cfg)
 	c->conf = cfg->conf;
 	c->clock = &clock_system;
 	c->armed_ns = INT64_MAX;
+	c->tm_events = tm_events;
 	c->turn = event_new(cfg->base, -1, 0, on_turn, c);
 	c->timer = evtimer_new(cfg->base, on_timer, c);
 	ASSERT(c->turn != NULL && c->timer != NULL);
@@ -381,34 +382,13 @@ struct cluster *cluster_create(const struct cluster_config *cfg)
 	return c;
 }
 
-static void add_links(struct cluster *c, uint32_t n)
-{
-	struct tm_link_config cfg = { .children = c->children,
-		.base = c->cfg.base,
-		.clock = c->clock,
-		.conf = c->conf,
-		.first_generation = 1,
-		.events = tm_events,
-		.arg = c };
-
-	if (n <= c->n_links)
-		return;
-	c->links = xreallocarray(c->links, n, sizeof(*c->links));
-	c->regions = xreallocarray(c->regions, n, sizeof(*c->regions));
-	while (c->n_links < n) {
-		c->regions[c->n_links] = NULL;
-		cfg.place = c->n_links + 1;
-		c->links[c->n_links++] = tm_link_create(&cfg);
-	}
-}
-
 void cluster_start(struct cluster *c)
 {
 	struct storage_config cfg = {
 		.children = c->children, .base = c->cfg.base, .dir = c->conf->storage_dir
 	};
 
-	add_links(c, (uint32_t)c->conf->taskmanagers);
+	cluster_scale(c);
 	c->storage = storage_create(&cfg);
 	jar_store_start(c->jars, c->storage);
 	c->checkpoints = checkpoint_store_create(c->storage, c->conf->checkpoints_dir);
@@ -443,6 +423,7 @@ void cluster_destroy(struct cluster *c)
 	event_free(c->timer);
 	free(c->links);
 	free(c->regions);
+	free(c->drains);
 	free(c);
 }
 
@@ -461,10 +442,10 @@ void cluster_set_conf(struct cluster *c, const struct conf *conf)
 		tm_link_set_conf(c->links[i], conf);
 	if (c->stopping)
 		return;
+	cluster_scale(c);
 	/* The operator has asked: what died or waits is forked now. */
 	for (i = 0; i < c->n_links; i++)
 		tm_link_revive(c->links[i]);
-	add_links(c, (uint32_t)conf->taskmanagers);
 	cluster_poke(c);
 }
 

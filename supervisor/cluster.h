@@ -36,8 +36,8 @@ void cluster_destroy(struct cluster *c);
 /* On SIGCHLD. */
 void cluster_reap(struct cluster *c);
 /*
- * A reloaded configuration, which outlives the cluster or the next call. More TaskManagers are forked
- * at once; fewer take effect at the next start.
+ * A reloaded configuration, which outlives the cluster or the next call. Missing TaskManagers are forked
+ * at once, surplus ones drained; their jobs go on with what is left.
  */
 void cluster_set_conf(struct cluster *c, const struct conf *conf);
 /* Log and output files of the TaskManagers, after they were rotated. */

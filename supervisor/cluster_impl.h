@@ -1,6 +1,7 @@
 /*
  * The inside of the cluster, shared by cluster.c, which binds processes, and cluster_store.c, which binds files:
- * artifacts, checkpoints, the job store.  Included by nobody else.
+ * artifacts, checkpoints, the job store, and cluster_scale.c, which knows how many TaskManagers there are to be.
+ * Included by nobody else.
  */
 #ifndef SUPERVISOR_CLUSTER_IMPL_H
 #define SUPERVISOR_CLUSTER_IMPL_H
@@ -32,11 +33,14 @@ struct cluster {
 	struct gateway *gateway;
 	struct tm_link **links;          /* of place 1 first */
 	struct metrics_region **regions; /* of the registered process there; NULL: none */
-	uint32_t n_links, n_links_stopped;
+	enum { KEPT, DRAINING, DRAINED } * drains; /* a place each */
+	uint32_t n_links, n_links_stopped;         /* DRAINED ones are among both */
+	struct tm_events tm_events;
 	struct build *builds;
 	struct event *turn, *timer;
 	int64_t armed_ns; /* what the timer is set to; INT64_MAX: not set */
 	bool stopping;
+	bool ending; /* every job is over; TaskManagers and storage are being ended */
 };
 
 /* What the Dispatcher asks for; arg is the cluster. */
@@ -53,5 +57,10 @@ void cluster_op_unrecord(void *arg, const struct id128 *job);
 
 /* At the start: go on with the jobs of the job store, then remove artifacts that none of them has. */
 void cluster_resume(struct cluster *c);
+
+/* As many TaskManagers as configured, with as many slots. */
+void cluster_scale(struct cluster *c);
+/* There is no process at this place, and none to come. */
+void cluster_link_stopped(struct cluster *c, uint32_t place);
 
 #endif

@@ -307,10 +307,10 @@ void dispatcher_submit(struct dispatcher *d, const struct dispatcher_submit *sub
 
 static void on_resumed(void *arg, const struct err *e, const struct id128 *job)
 {
+	const struct dispatcher *d = arg;
 	char hex[ID_HEX_SIZE];
 
-	(void)arg;
-	if (e != NULL)
+	if (e != NULL && !d->stopping)
 		log_errorx("job.resume_failed", KV_JOB(id_hex(job, hex)),
 		    KV_MSG("a job of an earlier JobManager cannot go on: %s; its record and its checkpoints stay, "
 			   "and the next start tries again",
@@ -329,7 +329,7 @@ void dispatcher_resume(struct dispatcher *d, const struct job_record *r)
 
 	if (d->stopping || is_known(d, &r->job_id))
 		return;
-	s = add_submission(d, &sub, on_resumed, NULL);
+	s = add_submission(d, &sub, on_resumed, d);
 	s->since_ms = r->start_ms;
 	s->default_parallelism = r->default_parallelism;
 	s->resumed = true;

@@ -158,9 +158,9 @@ static void on_reload(void *arg)
 		conf_destroy(conf);
 		return;
 	}
-	if (conf->taskmanagers < s->conf->taskmanagers)
-		log_warnx("reload.later", KV_STR("key", "taskmanager.numberOfTaskManagers"),
-		    KV_MSG("fewer TaskManagers take effect at the next start"));
+	if (conf->slots != s->conf->slots)
+		log_warnx("reload.later", KV_STR("key", "taskmanager.numberOfTaskSlots"),
+		    KV_MSG("TaskManagers with tasks get another number of slots when they are forked again"));
 	old = s->conf;
 	s->conf = conf;
 	if (log_level_parse(conf->log_level, &level))
