@@ -26,7 +26,8 @@ cJSON *cli_operation(const struct client *c, const char *path, const char *body,
 /* A savepoint of a job by one of its routes, "savepoints" or "stop"; its location, or NULL. Caller frees. */
 char *cli_take_savepoint(const struct client *c, const char *job_hex, const char *route, const char *body,
     struct err *e);
-/* A path as the server can use it: what is relative is so to where this command runs. NULL: NULL. Caller frees. */
+/* A path as the server can use it: what is relative, is so to where this command runs. NULL: NULL. Caller
+ * frees. */
 char *cli_place(const char *path);
 /* {"<key>":target or null,"<flag>":value}; caller frees. */
 char *cli_savepoint_body(const char *key, const char *target, const char *flag, bool value);
