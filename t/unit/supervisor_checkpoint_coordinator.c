@@ -278,14 +278,24 @@ static void test_schedule(void)
 	create(&s, 1);
 	start(1);
 	pass(1000);
-	pass(3500);
-	happened("CHECKPOINT:1/1 CHECKPOINT:2/1", "two at a time, and what was missed is not made up for");
+	pass(1);
+	pass(999);
+	happened("CHECKPOINT:1/1 CHECKPOINT:2/1", "two at a time");
 	pass(1000);
 	happened("", "not three");
 	ack_all(1, 2);
 	stored(2, NULL);
 	happened("store:2 abort:1 notify:2", "the newer one is complete: the older one waits in vain");
 	is_int(coordinator_counts(c).failed, 1, "and counts as failed");
+	s.max_concurrent = 9;
+	create(&s, 1);
+	start(1);
+	pass(3500);
+	pass(1);
+	pass(998);
+	happened("CHECKPOINT:1/1", "what was missed is not made up for");
+	pass(1);
+	happened("CHECKPOINT:2/1", "the next comes after an interval");
 	s = ordinary;
 	s.interval_ms = 0;
 	create(&s, 5);
@@ -419,6 +429,13 @@ static void test_stop(void)
 	pass(5000);
 	ok(!coordinator_storing(c), "a store that does not end is not waited for for ever");
 	happened("CHECKPOINT:5/5", "nor does it hold up the next attempt's");
+	ack_all(5, 5);
+	coordinator_stop(c, "once more");
+	start(6);
+	done[0] = '\0';
+	stored(5, NULL);
+	happened("discard:2(chk-2)", "an attempt that did not wait is not notified of what it did not take");
+	is_int(latest(), 5, "but its restart begins with it");
 }
 
 static void test_finished(void)
