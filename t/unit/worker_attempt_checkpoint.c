@@ -89,7 +89,7 @@ static bool complete(const struct job_graph *jg)
 }
 
 /* `_metadata` of the round, in a memfd. */
-static int make_file(const struct job_graph *jg)
+static int make_file(const struct job_graph *jg, bool sources_finished)
 {
 	struct checkpoint_task tasks[MAX_VERTICES * N_SLOTS];
 	static char name[] = "Recorded";
@@ -111,6 +111,12 @@ static int make_file(const struct job_graph *jg)
 				.data = round_.acked[v][s] ? round_.state[v][s] : NULL,
 				.len = round_.acked[v][s] ? round_.len[v][s] : 0,
 			};
+	for (uint32_t i = 0; sources_finished && i < f.n_tasks; i++)
+		if (id_equal(&tasks[i].vertex, &jg->vertices[0].id)) {
+			tasks[i].finished = true;
+			tasks[i].data = NULL;
+			tasks[i].len = 0;
+		}
 	data = checkpoint_file_encode(&f, &len);
 	fd = file_memfd("state", data, len, &e);
 	free(data);
@@ -182,7 +188,7 @@ struct run {
 	struct deployment dep;
 	struct attempt *a;
 	uint32_t n_tasks;
-	bool chaining, at_least_once;
+	bool chaining, at_least_once, sources_finished;
 	int rate;
 	uint64_t attempt, id; /* last ones used */
 	int state_fd;         /* of the newest complete checkpoint, -1: none */
@@ -239,7 +245,7 @@ static void keep(struct run *r)
 {
 	if (r->state_fd >= 0)
 		close(r->state_fd);
-	r->state_fd = make_file(r->dep.jg);
+	r->state_fd = make_file(r->dep.jg, r->sources_finished);
 	r->state_id = r->id;
 }
 
@@ -429,6 +435,30 @@ static void test_late_words(void)
 	fini(&r);
 }
 
+/* Sources that had ended by themselves do not begin anew. */
+static void test_finished(void)
+{
+	struct run r = { .state_fd = -1, .rate = 400000, .sources_finished = true };
+	size_t n_before, n_after;
+
+	begin(&r, 2);
+	UNTIL(sum(r.dep.jg, 0, METRIC_records_in) > 20500, 10);
+	trigger(&r, CHECKPOINT_SYNC_SAVEPOINT, false);
+	ok(UNTIL(complete(r.dep.jg), 10), "finished sources: a savepoint");
+	keep(&r);
+	attempt_notify(r.a, r.id);
+	UNTIL(over(&r), 10);
+	free(read_record(&n_before));
+	end(&r);
+	begin(&r, 3);
+	ok(UNTIL(over(&r), 10) && n_failed() == 0, "finished sources: the next attempt ends");
+	is_int(sum(r.dep.jg, 0, METRIC_records_in), 0, "finished sources: bring nothing");
+	free(read_record(&n_after));
+	ok(n_after > n_before && n_after <= n_before + 4 * N_KEYS, "finished sources: the last windows fire");
+	end(&r);
+	fini(&r);
+}
+
 static void test_refused(void)
 {
 	struct run r = { .state_fd = -1, .rate = 400000 };
@@ -489,6 +519,7 @@ int main(void)
 	test_stop_given_up(true);
 	test_at_least_once();
 	test_late_words();
+	test_finished();
 	test_refused();
 	is_int(round_.n_declined, 0, "no task declined%s%s", round_.n_declined > 0 ? ": " : "", round_.why);
 	is_int(round_.n_twice, 0, "no task acknowledges twice");

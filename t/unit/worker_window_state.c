@@ -6,6 +6,8 @@
 #include "t/unit/window_fixture.h"
 #include "worker/state/snapshot.h"
 
+#include <stdlib.h>
+
 #define N_EVENTS 600
 #define N_KEYS   40
 #define MAX_OUT  4096
@@ -322,6 +324,64 @@ static void test_damage(void)
 	free_group(&a);
 }
 
+/* An accumulator whose type has a form of its own outside of memory: digits. */
+static int64_t write_digits(const void *v, uint32_t len, void *buf, uint32_t cap)
+{
+	int64_t n;
+	char text[24];
+	int l;
+
+	(void)len;
+	memcpy(&n, v, sizeof(n));
+	if (n == 13)
+		return -5;
+	l = snprintf(text, sizeof(text), "%lld", (long long)n);
+	if ((uint32_t)l <= cap)
+		memcpy(buf, text, (size_t)l);
+	return l;
+}
+static int64_t read_digits(const void *buf, uint32_t len, void *v, uint32_t cap)
+{
+	char text[24] = "";
+	long long n;
+
+	if (len >= sizeof(text) || cap < sizeof(int64_t))
+		return -1;
+	memcpy(text, buf, len);
+	n = strtoll(text, NULL, 10);
+	memcpy(v, &n, sizeof(int64_t));
+	return sizeof(int64_t);
+}
+
+static void test_serialized(void)
+{
+	static const weir_type digits = { sizeof(weir_type), "digits", sizeof(int64_t), 1, write_digits, read_digits };
+	struct graph_node *nd = window_node(10, 0, WEIR_EVENT_TIME, true);
+	weir_function agg = total;
+	struct snapshot_writer w;
+	struct err e = { 0 };
+	struct group a, b;
+
+	agg.acc = &digits;
+	nd->fns[FN_AGGREGATE].code = &agg;
+	make_group(&a, 1, nd);
+	add(a.op[0], 1, 123456789, 5);
+	add(a.op[0], 2, 7, 5);
+	make_group(&b, 1, nd);
+	restore(&a, &b);
+	fake_advance(b.op[0], 9);
+	is_int(b.t[0]->n_out, 3, "accumulators with a form of their own");
+	is_int(at(b.t[0], 0).sum + at(b.t[0], 1).sum, 123456796, "come back");
+	add(a.op[0], 3, 13, 5);
+	snapshot_writer_init(&w);
+	snapshot_begin(&w, &op_id);
+	ok(a.op[0]->type->snapshot(a.op[0], 1, &w, &e) < 0, "one that cannot be written declines the checkpoint");
+	like(e.msg, "the serializer of type digits refused an accumulator (returned -5)", "with its type");
+	snapshot_writer_fini(&w);
+	free_group(&a);
+	free_group(&b);
+}
+
 static void refused(void (*write)(struct snapshot_writer *w), const char *why)
 {
 	struct graph_node *nd = window_node(10, 0, WEIR_EVENT_TIME, true);
@@ -432,6 +492,7 @@ int main(void)
 	test_processing_time();
 	test_watermark_minimum();
 	test_damage();
+	test_serialized();
 	refused(wrong_acc, "an accumulator of 24 bytes does not fit type");
 	refused(wrong_key, "is damaged or of another kind");
 	refused(wrong_group, "does not belong to key group");
