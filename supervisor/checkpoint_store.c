@@ -17,7 +17,7 @@
 #define METADATA         "_metadata"
 #define CHECKPOINT       "chk-"
 #define SAVEPOINT        "savepoint-"
-#define MAX_INTERRUPTION 3 /* deaths of the storage process while one thing is read */
+#define MAX_INTERRUPTION 3 /* deaths of the storage process while it does one thing */
 
 struct request {
 	LIST_ENTRY(request) link;
@@ -26,6 +26,7 @@ struct request {
 	void *arg;
 	struct err refused; /* before anything was asked */
 	char *dir;          /* put, open: of the checkpoint. find: of the job */
+	int fd;             /* put: the bytes, -1: none */
 	bool dispose;
 	struct id128 job_id;             /* find */
 	struct checkpoint_place *places; /* find: oldest first, the one that is read last */
@@ -57,6 +58,7 @@ static struct request *request_create(struct checkpoint_store *cs, checkpoint_st
 	r->cs = cs;
 	r->fn = fn;
 	r->arg = arg;
+	r->fd = -1;
 	LIST_INSERT_HEAD(&cs->requests, r, link);
 	return r;
 }
@@ -71,6 +73,8 @@ static void request_free(struct request *r)
 	LIST_REMOVE(r, link);
 	while (r->n_places > 0)
 		drop_last_place(r);
+	if (r->fd >= 0)
+		close(r->fd);
 	free(r->places);
 	free(r->dir);
 	free(r);
@@ -152,8 +156,13 @@ static void on_put(void *arg, const struct storage_answer *stored)
 {
 	struct request *r = arg;
 	struct checkpoint_answer a = { .err = stored->err, .fd = -1 };
-	char *uri = xasprintf("file:%s", r->dir);
+	char *uri;
 
+	if (stored->err.code == ERR_UNAVAILABLE && r->n_interruptions++ < MAX_INTERRUPTION) {
+		storage_put_file(r->cs->storage, r->fd, r->dir, METADATA, on_put, r);
+		return;
+	}
+	uri = xasprintf("file:%s", r->dir);
 	/* Perhaps it is there nevertheless, the process having died after it was done. */
 	if (stored->err.code != ERR_NONE)
 		storage_remove(r->cs->storage, r->dir, NULL, NULL);
@@ -183,7 +192,6 @@ void checkpoint_store_put(struct checkpoint_store *cs, const struct checkpoint_f
 	struct request *r = request_create(cs, fn, arg);
 	size_t len;
 	void *data;
-	int fd;
 
 	if (target != NULL) {
 		r->dir = new_savepoint_dir(&f->job_id, target, &r->refused);
@@ -198,14 +206,13 @@ void checkpoint_store_put(struct checkpoint_store *cs, const struct checkpoint_f
 		return;
 	}
 	data = checkpoint_file_encode(f, &len);
-	fd = file_memfd("checkpoint", data, len, &r->refused);
+	r->fd = file_memfd("checkpoint", data, len, &r->refused);
 	free(data);
-	if (fd < 0) {
+	if (r->fd < 0) {
 		refuse(r);
 		return;
 	}
-	storage_put_file(cs->storage, fd, r->dir, METADATA, on_put, r);
-	close(fd);
+	storage_put_file(cs->storage, r->fd, r->dir, METADATA, on_put, r);
 }
 
 /* ---- reading one ---- */

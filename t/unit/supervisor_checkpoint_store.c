@@ -300,6 +300,13 @@ static void test_interrupted(void)
 	fail_next(1, LIST_DIRS, ERR_IO, "no disk");
 	ok(!find(), "a directory that cannot be listed is an error");
 	is_str(got.err.msg, "no disk", "as it is");
+	fail_next(3, PUT, ERR_UNAVAILABLE, "the storage process died");
+	ok(put(3, &job, NULL) && find() && got.id == 3, "and to store it");
+	fail_next(20, PUT, ERR_UNAVAILABLE, "the storage process died");
+	ok(!put(4, &job, NULL), "not for ever, either");
+	fail_first = 0;
+	checkpoint_store_remove(cs, place(JOB, 3, ""), NULL, NULL);
+	run();
 	fail_next(1, PUT, ERR_IO, "no space left on device");
 	ok(!put(3, &job, NULL), "a full disk is answered");
 	is_str(got.err.msg, "no space left on device", "with the reason");
