@@ -209,6 +209,31 @@ is_savepoint(scalar savepoint($id, { 'cancel-job' => JSON::PP::true }), $id, $sp
 $weir->wait_job($id, 'CANCELED');
 pass('the job is CANCELED behind it');
 
+# ---- two requests at a time, and a cancel in between: each has its end
+$id = $weir->run('-p', 2, $so);
+$weir->wait_job($id, 'RUNNING');
+my @twice = map { ($weir->request('POST', "/jobs/$id/stop", {}))[1]{'request-id'} } 1 .. 2;
+my @ends = map {
+	my $trigger = $_;
+	wait_until('the end of a stop', 15, sub {
+		my $a = $weir->get("/jobs/$id/savepoints/$trigger");
+		return $a->{status}{id} eq 'COMPLETED' ? $a->{operation} : undef;
+	});
+} @twice;
+is_savepoint($ends[0], $id, $sp, 'the first stop');
+like($ends[1]{'failure-cause'}{'stack-trace'}, qr/is being stopped with a savepoint already|Could not find Flink job/, 'the second one is told');
+$weir->wait_job($id, 'FINISHED');
+$id = $weir->run('-p', 2, $so);
+$weir->wait_job($id, 'RUNNING');
+my ($accepted, $answer) = $weir->request('POST', "/jobs/$id/savepoints", {});
+$weir->request('PATCH', "/jobs/$id?mode=cancel", '{}');
+my $end = wait_until('the end of the savepoint', 15, sub {
+	my $a = $weir->get("/jobs/$id/savepoints/$answer->{'request-id'}");
+	return $a->{status}{id} eq 'COMPLETED' ? $a->{operation} : undef;
+});
+ok($end->{location} || $end->{'failure-cause'}{'stack-trace'} =~ /the job was cancelled/, 'a savepoint of a job that is cancelled meanwhile');
+$weir->wait_job($id, 'CANCELED');
+
 # ---- a job that waits for slots cannot be saved; it is cancelled as the dashboard does it
 $id = $weir->run('-p', 3, $so);
 is_failure(scalar savepoint($id, {}), $exception, qr/Not all required tasks are currently running/, 'savepoint of a waiting job');
@@ -229,7 +254,12 @@ is_deeply($weir->get("/jobs/$id/checkpoints")->{counts}, { restored => 0, total 
 	'without an interval there are no checkpoints');
 is($weir->get("/jobs/$id/checkpoints")->{summary}{state_size}{p50}, 'NaN', 'nor percentiles');
 is($weir->get("/jobs/$id/checkpoints/config")->{interval}, '9223372036854775807', 'nor an interval');
-is_savepoint(scalar stop_job($id, { targetDirectory => "$weir->{dir}/mine" }), $id, "$weir->{dir}/mine", 'but stop works');
+my $curl = decode_json(`curl -s -X POST @{[ $weir->url("/jobs/$id/stop") ]} -d '{"targetDirectory": "$weir->{dir}/mine", "drain": false}'`);
+my $by_curl = wait_until('the end of the stop', 15, sub {
+	my $a = decode_json(`curl -s @{[ $weir->url("/jobs/$id/savepoints/$curl->{'request-id'}") ]}`);
+	return $a->{status}{id} eq 'COMPLETED' ? $a->{operation} : undef;
+});
+is_savepoint($by_curl, $id, "$weir->{dir}/mine", 'but stop by curl works');
 $weir->wait_job($id, 'FINISHED');
 is($weir->stop, 0, 'stop');
 done_testing();
