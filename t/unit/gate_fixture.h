@@ -19,6 +19,7 @@
 static char heard[4096];
 static uint32_t big_len, sum_len;
 static bool big_right = true;
+static _Atomic int n_timers, n_snapshots;
 
 static void hear(const char *what, int64_t v)
 {
@@ -39,6 +40,8 @@ static void head_record(struct operator *op, const struct record *r)
 			big_right = big_right && p[i] == (uint8_t)(i * 7);
 	}
 	hear("r", r->ts);
+	if (r->ts == 30)
+		operator_set_timer(op, task_wall_ms(op->task) + 30);
 	if (r->ts == 22) {
 		task_snapshot_done(op, 21);
 		task_snapshot_done(op, 20);
@@ -69,6 +72,7 @@ static int head_snapshot(struct operator *op, uint64_t id, struct snapshot_write
 	(void)op;
 	(void)w;
 	hear("s", (int64_t)id);
+	atomic_fetch_add(&n_snapshots, 1);
 	if (id == 13)
 		return err_set(e, ERR_USER, "thirteen is unlucky");
 	return id == 20 || id == 21 ? SNAPSHOT_PENDING : 0;
@@ -78,7 +82,15 @@ static void head_notify(struct operator *op, uint64_t id)
 	(void)op;
 	hear("n", (int64_t)id);
 }
+static void head_timer(struct operator *op, int64_t now_ms)
+{
+	(void)op;
+	(void)now_ms;
+	atomic_fetch_add(&n_timers, 1);
+	hear("t", 0);
+}
 static const struct operator_type head_type = {
+	.timer = head_timer,
 	.name = "head", .size = sizeof(struct operator), .record = head_record, .watermark = head_watermark,
 	.status = head_status, .end = head_end, .snapshot = head_snapshot, .notify_complete = head_notify,
 };

@@ -111,6 +111,7 @@ static void on_decline(void *arg, const struct ctl_decline *d)
 static void scene(struct scene *s, uint32_t n_inputs, bool at_least_once)
 {
 	memset(&said, 0, sizeof(said));
+	atomic_store(&n_snapshots, 0);
 	scene_init_with(s, n_inputs, NULL, at_least_once);
 	s->fx.env.checkpointing = true;
 	s->fx.env.ack = on_ack;
@@ -296,7 +297,7 @@ static void test_abort(void)
 	barrier(&s, 0, 20);
 	fx_go(&s.fx);
 	w.id = 20;
-	nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
+	ok(FX_UNTIL(atomic_load(&n_snapshots) == 1, 10), "abort of a pending one: it is taken");
 	slot_post(s.fx.slots[0].slot, &w.mail);
 	nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
 	record(&s, 0, 22);
@@ -317,6 +318,32 @@ static void test_abort(void)
 	finish(&s, "s5 a5 n5 e0 ", "stop");
 }
 
+/* Behind the barrier of a savepoint to stop with: sinks may go on delivering, others are still. */
+static void test_timers(void)
+{
+	struct word w = { .mail.fn = say_word, .fn = checkpoint_on_abort, .id = 5 };
+	struct scene s;
+
+	for (int sink = 0; sink < 2; sink++) {
+		atomic_store(&n_timers, 0);
+		scene(&s, 1, false);
+		s.fx.g->nodes[1].type = sink == 1 ? NODE_SINK : NODE_MAP;
+		record(&s, 0, 30);
+		barrier_of(&s, 0, 5, CHECKPOINT_SYNC_SAVEPOINT);
+		fx_go(&s.fx);
+		ok(FX_UNTIL(atomic_load(&n_snapshots) == 1, 10), "timers: the savepoint is taken");
+		FX_UNTIL(atomic_load(&n_timers) == 1, sink == 1 ? 10 : 0.1);
+		is_int(atomic_load(&n_timers), sink, "timers: %s", sink == 1 ? "a sink's goes on" : "others rest");
+		slot_post(s.fx.slots[0].slot, &w.mail);
+		FX_UNTIL(atomic_load(&n_timers) == 1, 10);
+		barrier(&s, 0, 6);
+		end(&s, 0);
+		slot_wake(s.fx.slots[0].slot);
+		finish(&s, NULL, sink == 1 ? "timers of a sink" : "timers");
+		like(heard, "s5 a5 t0 s6 a6 e0 ", "they come, at the latest when the savepoint is given up");
+	}
+}
+
 int main(void)
 {
 	test_bookkeeping();
@@ -324,5 +351,6 @@ int main(void)
 	test_declined();
 	test_damage();
 	test_abort();
+	test_timers();
 	return tap_done();
 }
