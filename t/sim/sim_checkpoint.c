@@ -1,12 +1,12 @@
 /*
- * The CheckpointCoordinator among simulated tasks and a simulated disk: acknowledgements late, twice, of attempts
- * gone by or never; stores slow, failing, or done although they seem to have failed; attempts and the
- * supervisor ending at any event.  Virtual clock, seeded order.
+ * The CheckpointCoordinator among simulated tasks and a simulated disk: acknowledgements late, twice, of
+ * attempts gone by or never; stores slow, failing, or done although they seem to have failed; attempts and
+ * the supervisor ending at any event.  Virtual clock, seeded order.
  *
  *   RUNS=20000 SEED=1 build/t/sim/sim_checkpoint
  *
- * Each run has a seed of its own; a failing one is printed and repeats with RUNS=1 SEED=n.  Invariants are checked
- * against what lies on the simulated disk, not against what the coordinator believes.
+ * Each run has a seed of its own; a failing one is printed and repeats with RUNS=1 SEED=n.  Invariants are
+ * checked against what lies on the simulated disk, not against what the coordinator believes.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -49,7 +49,7 @@ struct event {
 
 /* What became of each id. */
 struct fate {
-	bool triggered, on_disk, notified, given_up, removing, stored_once;
+	bool triggered, on_disk, notified, aborted, given_up, removing, stored_once;
 	uint64_t attempt;
 	unsigned life;
 	enum checkpoint_kind kind;
@@ -153,6 +153,7 @@ static void take_over(void)
 {
 	const struct cc_checkpoint *const *h;
 	uint32_t n = coordinator_history(w.c, &h), n_kept = 0;
+	uint64_t newest_done = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
 		struct fate *f = &w.ids[h[i]->id];
@@ -162,6 +163,10 @@ static void take_over(void)
 		if (f->status == CC_IN_PROGRESS && h[i]->status != CC_IN_PROGRESS) {
 			w.last_end_ms = now_ms();
 			f->given_up |= h[i]->status == CC_FAILED;
+			if (f->given_up && !f->aborted && w.running && f->attempt == w.attempt)
+				broken("tasks were not told of an abort");
+			if (h[i]->status == CC_COMPLETED && f->kind == CHECKPOINT_PERIODIC)
+				newest_done = h[i]->id > newest_done ? h[i]->id : newest_done;
 			if (h[i]->status == CC_COMPLETED && !f->on_disk)
 				broken("completed before it was durable");
 		} else if (f->status != h[i]->status) {
@@ -170,8 +175,24 @@ static void take_over(void)
 		f->status = h[i]->status;
 		n_kept += f->status == CC_COMPLETED && f->kind == CHECKPOINT_PERIODIC && !h[i]->discarded;
 	}
+	for (uint64_t id = 1; id < newest_done; id++) {
+		const struct fate *f = &w.ids[id];
+
+		if (f->triggered && f->life == w.life && f->status == CC_IN_PROGRESS && !f->stored_once &&
+		    f->kind == CHECKPOINT_PERIODIC)
+			broken("an older one goes on after a newer one is complete");
+	}
 	if (n_kept > w.settings.num_retained)
 		broken("more are retained than should be");
+}
+
+static unsigned n_being_stored(void)
+{
+	unsigned n = 0;
+
+	for (uint64_t id = 1; id <= w.last_id; id++)
+		n += w.ids[id].stored_once && w.ids[id].life == w.life && w.ids[id].status == CC_IN_PROGRESS;
+	return n;
 }
 
 /* ---- the actions ---- */
@@ -200,6 +221,13 @@ static void on_trigger(void *arg, const struct ctl_trigger *t)
 		.status = CC_IN_PROGRESS };
 	w.last_id = t->checkpoint_id;
 	take_over();
+	for (uint64_t id = 1; id < t->checkpoint_id; id++) {
+		const struct fate *sync = &w.ids[id];
+
+		if (sync->triggered && sync->life == w.life && sync->attempt == w.attempt &&
+		    sync->kind == CHECKPOINT_SYNC_SAVEPOINT && sync->status != CC_FAILED)
+			broken("triggered while the job stops");
+	}
 	if (f->kind == CHECKPOINT_PERIODIC && n_in_progress(false) > w.settings.max_concurrent)
 		broken("more checkpoints at a time than may be");
 	if (f->kind == CHECKPOINT_PERIODIC && now_ms() < w.last_end_ms + w.settings.min_pause_ms)
@@ -251,6 +279,8 @@ static void on_notify(void *arg, uint64_t id)
 		broken("notified to an attempt that did not take it");
 	if (f->given_up)
 		broken("notified after it was given up");
+	if (f->kind == CHECKPOINT_SYNC_SAVEPOINT) /* its tasks end now; and something may yet go wrong */
+		post(EV_CRASH, (int64_t)rnd(30))->attempt = w.attempt;
 	f->notified = true;
 }
 
@@ -261,7 +291,7 @@ static void on_abort(void *arg, uint64_t id)
 		broken("aborted in another attempt");
 	if (w.ids[id].notified || w.ids[id].given_up)
 		broken("aborted what was over");
-	w.ids[id].given_up = true;
+	w.ids[id].aborted = w.ids[id].given_up = true;
 }
 
 static void on_store(void *arg, const struct checkpoint_file *f, const char *target)
@@ -396,11 +426,16 @@ static void deploy(void)
 
 static void end_attempt(void)
 {
+	unsigned n_storing = n_being_stored();
+
 	if (!w.running)
 		return;
 	n_crashes++;
 	w.running = false;
 	coordinator_stop(w.c, "the attempt has ended");
+	take_over();
+	if (n_being_stored() != n_storing)
+		broken("what is being stored ended with the attempt");
 	post(EV_DEPLOY, (int64_t)rnd(60));
 }
 
@@ -536,6 +571,9 @@ static void take(const struct event *e)
 		if (w.running && w.n_tasks > 1) {
 			uint32_t i = 1 + (uint32_t)rnd(w.n_tasks - 1);
 
+			/* Of an attempt gone by it comes late. */
+			coordinator_on_finished(w.c, w.attempt - 1, w.tasks[0].vertex_idx,
+			    w.tasks[0].subtask);
 			w.finished[i] = true;
 			coordinator_on_finished(w.c, w.attempt, w.tasks[i].vertex_idx, w.tasks[i].subtask);
 		}
@@ -661,9 +699,10 @@ static bool run(uint64_t seed)
 	plan_faults();
 	run_until(FAULTS_END_MS);
 	calm_down();
-	/* What hangs may last a timeout; a job that is stopped by its savepoint ends by an attempt. */
+	/* What hangs may last a timeout. */
 	run_until(FAULTS_END_MS + SETTLE_MS / 2);
-	end_attempt();
+	if (chance(50))
+		end_attempt();
 	look();
 	completed = coordinator_counts(w.c).completed;
 	run_until(FAULTS_END_MS + SETTLE_MS);
