@@ -40,9 +40,8 @@ static int duration(const struct stream_graph *g, const char *key, int64_t min_m
 	if (conf_parse_duration(text, &v, e) != 0)
 		return err_prefix(e, "the job's setting %s", key);
 	if (v < min_ms || v > 86400000)
-		return err_set(e, ERR_INVALID,
-		    "the job's setting %s is %lld ms; allowed: %lld ms to 1 d", key, (long long)v,
-		    (long long)min_ms);
+		return err_set(e, ERR_INVALID, "the job's setting %s is %lld ms; allowed: %lld ms to 1 d",
+		    key, (long long)v, (long long)min_ms);
 	*ms = v;
 	return 0;
 }
@@ -72,8 +71,8 @@ static int word(const struct stream_graph *g, const char *key, const char *const
 			return 0;
 		}
 	}
-	return err_set(e, ERR_INVALID, "the job's setting %s is \"%s\"; allowed: %s, %s%s%s", key, text, words[0],
-	    words[1], n > 2 ? ", " : "", n > 2 ? words[2] : "");
+	return err_set(e, ERR_INVALID, "the job's setting %s is \"%s\"; allowed: %s, %s%s%s", key, text,
+	    words[0], words[1], n > 2 ? ", " : "", n > 2 ? words[2] : "");
 }
 
 int checkpoint_settings_of_job(struct checkpoint_settings *s, const struct stream_graph *g, struct err *e)

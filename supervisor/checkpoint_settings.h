@@ -5,8 +5,8 @@
 #define SUPERVISOR_CHECKPOINT_SETTINGS_H
 
 #include "base/conf.h"
-#include "supervisor/checkpoint_coordinator.h"
 #include "rest/gateway.h"
+#include "supervisor/checkpoint_coordinator.h"
 #include "worker/graph/stream_graph.h"
 
 /* Which checkpoints stay after the job's end. */

@@ -1,7 +1,7 @@
 /*
- * The inside of the cluster, shared by cluster.c, which binds processes, and cluster_store.c, which binds files:
- * artifacts, checkpoints, the job store, and cluster_scale.c, which knows how many TaskManagers there are to be.
- * Included by nobody else.
+ * The inside of the cluster, shared by cluster.c, which binds processes, cluster_store.c, which binds
+ * files (artifacts, checkpoints, the job store), and cluster_scale.c, which knows how many TaskManagers
+ * there are to be.  Included by nobody else.
  */
 #ifndef SUPERVISOR_CLUSTER_IMPL_H
 #define SUPERVISOR_CLUSTER_IMPL_H
@@ -31,8 +31,8 @@ struct cluster {
 	uint32_t n_records; /* of the job store, still to be read at the start */
 	struct dispatcher *dispatcher;
 	struct gateway *gateway;
-	struct tm_link **links;          /* of place 1 first */
-	struct metrics_region **regions; /* of the registered process there; NULL: none */
+	struct tm_link **links;                    /* of place 1 first */
+	struct metrics_region **regions;           /* of the registered process there; NULL: none */
 	enum { KEPT, DRAINING, DRAINED } * drains; /* a place each */
 	uint32_t n_links, n_links_stopped;         /* DRAINED ones are among both */
 	struct tm_events tm_events;

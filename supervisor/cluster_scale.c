@@ -84,7 +84,8 @@ void cluster_scale(struct cluster *c)
 			fill(c, i);
 		else if (c->drains[i] == KEPT && i >= n)
 			drain(c, i, "fewer are configured");
-		else if (c->drains[i] == KEPT && tm_link_n_slots(c->links[i]) != slots && is_idle(c, c->links[i]))
+		else if (c->drains[i] == KEPT && tm_link_n_slots(c->links[i]) != slots &&
+		    is_idle(c, c->links[i]))
 			drain(c, i, "it gets another number of slots");
 	}
 	add_links(c, n);

@@ -136,7 +136,8 @@ static void on_recorded(void *arg, const struct storage_answer *a)
 {
 	struct submission_wait *w = arg;
 
-	dispatcher_on_recorded(w->cluster->dispatcher, w->submission, a->err.code != ERR_NONE ? &a->err : NULL);
+	dispatcher_on_recorded(w->cluster->dispatcher, w->submission,
+	    a->err.code != ERR_NONE ? &a->err : NULL);
 	cluster_poke(w->cluster);
 	free(w);
 }

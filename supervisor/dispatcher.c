@@ -152,7 +152,8 @@ static void jm_over(void *arg, struct job_master *jm)
 
 	if (jm_state(jm) != JOB_SUSPENDED) {
 		d->ops->unrecord(d->arg, jm_id(jm));
-		if (jm_coordinator(jm) != NULL && !checkpoint_settings_retain(jm_checkpointing(jm), jm_state(jm)))
+		if (jm_coordinator(jm) != NULL &&
+		    !checkpoint_settings_retain(jm_checkpointing(jm), jm_state(jm)))
 			d->ops->discard_checkpoints(d->arg, jm_id(jm));
 	}
 	dispatcher_unstore(d, jm_program(jm)->artifact);

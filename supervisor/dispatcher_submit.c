@@ -117,8 +117,8 @@ static void start_job(struct dispatcher *d, struct submission *s)
 		log_info("job.resumed", KV_JOB(jm_id_hex(jm)), KV_STR("name", program->name),
 		    KV_UINT("checkpoint", s->restore_id), KV_STR("path", s->restore_path),
 		    KV_MSG("job \"%s\" of an earlier JobManager goes on %s", program->name,
-			s->restore_id != 0 ? log_fmt("with checkpoint %" PRIu64, s->restore_id)
-					   : "without state: it had no checkpoint"));
+			s->restore_id != 0 ? log_fmt("with checkpoint %" PRIu64, s->restore_id) :
+					     "without state: it had no checkpoint"));
 	else
 		log_info("job.submitted", KV_JOB(jm_id_hex(jm)), KV_STR("name", program->name),
 		    KV_STR("artifact", program->artifact), KV_UINT("vertices", program->graph->n_vertices),
@@ -135,7 +135,7 @@ static void start_job(struct dispatcher *d, struct submission *s)
 	dispatcher_answer(d, s, NULL);
 }
 
-/* The job store has it before anything of it runs: a JobManager that dies from here on leaves it to the next. */
+/* The job store has it before anything runs: a JobManager that dies from here on leaves it to the next. */
 static void record(struct dispatcher *d, struct submission *s)
 {
 	struct job_record r = { .job_id = s->job_id,
@@ -242,14 +242,22 @@ static void sub_bug(struct dispatcher *d, struct submission *s)
 	ASSERT(!"an event of a submission that cannot come in this state");
 }
 
-enum sub_event { SUB_EV_STORED, SUB_EV_TURN_COMES, SUB_EV_BUILT, SUB_EV_RECORDED, SUB_EV_TIMER, SUB_N_EVENTS };
+enum sub_event {
+	SUB_EV_STORED,
+	SUB_EV_TURN_COMES,
+	SUB_EV_BUILT,
+	SUB_EV_RECORDED,
+	SUB_EV_TIMER,
+	SUB_N_EVENTS
+};
 
 static void (*const sub_table[SUB_N_STATES][SUB_N_EVENTS])(struct dispatcher *, struct submission *) = {
 	/*                STORED   TURN_COMES  BUILT    RECORDED  TIMER */
 	[SUB_STORING] = { stored, sub_bug, sub_bug, sub_bug, sub_bug },
 	[SUB_QUEUED] = { sub_bug, build, sub_bug, sub_bug, sub_bug },
 	[SUB_BUILDING] = { sub_bug, sub_bug, built, sub_bug, out_of_time },
-	[SUB_RESTORING] = { sub_bug, sub_bug, sub_bug, sub_bug, sub_bug }, /* answered by dispatcher_on_found */
+	[SUB_RESTORING] = { sub_bug, sub_bug, sub_bug, sub_bug,
+	    sub_bug }, /* answered by dispatcher_on_found */
 	[SUB_RECORDING] = { sub_bug, sub_bug, sub_bug, start_job, sub_bug },
 };
 
@@ -312,8 +320,10 @@ static void on_resumed(void *arg, const struct err *e, const struct id128 *job)
 
 	if (e != NULL && !d->stopping)
 		log_errorx("job.resume_failed", KV_JOB(id_hex(job, hex)),
-		    KV_MSG("a job of an earlier JobManager cannot go on: %s; its record and its checkpoints stay, "
-			   "and the next start tries again",
+		    KV_MSG(
+			"a job of an earlier JobManager cannot go on: %s; its record and its "
+			"checkpoints stay, "
+			"and the next start tries again",
 			e->msg));
 }
 

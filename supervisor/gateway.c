@@ -350,14 +350,12 @@ static void on_submitted(void *arg, const struct err *e, const struct id128 *job
 
 void gw_jar_run(struct gateway *g, const struct gw_run *run, gw_done_fn *done, void *arg)
 {
-	struct dispatcher_submit s = {
-		.argc = run->n_args,
+	struct dispatcher_submit s = { .argc = run->n_args,
 		.argv = run->args,
 		.parallelism = run->parallelism,
 		.job_id = run->job_id,
 		.savepoint = run->savepoint_path,
-		.allow_non_restored = run->allow_non_restored
-	};
+		.allow_non_restored = run->allow_non_restored };
 	struct run *r;
 	struct err e;
 	char *path = jar_store_path(cluster_jars(g->cluster), run->jar_id, &e);

@@ -72,7 +72,7 @@ static void view_checkpoint(struct gw_arena *a, const struct cc_checkpoint *c, c
 
 	v->id = c->id;
 	v->status = c->status == CC_COMPLETED ? GW_CKPT_COMPLETED :
-	    c->status == CC_FAILED	      ? GW_CKPT_FAILED :
+	    c->status == CC_FAILED            ? GW_CKPT_FAILED :
 						GW_CKPT_IN_PROGRESS;
 	v->is_savepoint = c->kind != CHECKPOINT_PERIODIC;
 	v->kind = checkpoint_kind_name(c->kind);
@@ -94,8 +94,8 @@ static void view_checkpoint(struct gw_arena *a, const struct cc_checkpoint *c, c
 	view_vertices(a, c, g, v);
 }
 
-static struct gw_ckpt *view_latest(struct gw_arena *a, const struct coordinator *cc, const struct job_graph *g,
-    enum cc_status status, bool savepoint)
+static struct gw_ckpt *view_latest(struct gw_arena *a, const struct coordinator *cc,
+    const struct job_graph *g, enum cc_status status, bool savepoint)
 {
 	const struct cc_checkpoint *c = coordinator_latest_of(cc, status, savepoint);
 	struct gw_ckpt *v;
@@ -194,7 +194,8 @@ static char *target_of(const struct gateway *g, const char *target, struct err *
 		if (conf->savepoints_dir[0] != '\0')
 			return xstrdup(conf->savepoints_dir);
 		err_set(e, ERR_INVALID,
-		    "Config key [state.savepoints.dir] is not set. Property [target-directory] must be provided.");
+		    "Config key [state.savepoints.dir] is not set. "
+		    "Property [target-directory] must be provided.");
 		return NULL;
 	}
 	path = file_path_from_uri(target, e);

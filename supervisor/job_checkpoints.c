@@ -29,7 +29,9 @@ static void on_trigger(void *arg, const struct ctl_trigger *t)
 static void on_notify(void *arg, uint64_t checkpoint_id)
 {
 	struct job_master *jm = arg;
-	struct ctl_checkpoint c = { .job_id = jm->id, .attempt = jm->attempt, .checkpoint_id = checkpoint_id };
+	struct ctl_checkpoint c = {
+		.job_id = jm->id, .attempt = jm->attempt, .checkpoint_id = checkpoint_id
+	};
 	uint32_t i;
 
 	for (i = 0; i < jm->n_members; i++)
@@ -40,7 +42,9 @@ static void on_notify(void *arg, uint64_t checkpoint_id)
 static void on_abort(void *arg, uint64_t checkpoint_id)
 {
 	struct job_master *jm = arg;
-	struct ctl_checkpoint c = { .job_id = jm->id, .attempt = jm->attempt, .checkpoint_id = checkpoint_id };
+	struct ctl_checkpoint c = {
+		.job_id = jm->id, .attempt = jm->attempt, .checkpoint_id = checkpoint_id
+	};
 	const struct cc_checkpoint *known = coordinator_find(jm->coordinator, checkpoint_id);
 	uint32_t i;
 
@@ -121,11 +125,12 @@ void jm_use_checkpoints(struct job_master *jm, const struct checkpoint_settings 
 {
 	ASSERT(jm->coordinator == NULL && jm->phase == JM_CREATED);
 	jm->checkpointing = *s;
-	jm->coordinator = coordinator_create(&jm->id, jm->program->name, &s->cc, first_id, jm->clock,
-	    &coordinator_ops, jm);
+	jm->coordinator =
+	    coordinator_create(&jm->id, jm->program->name, &s->cc, first_id, jm->clock, &coordinator_ops, jm);
 }
 
-void jm_restore(struct job_master *jm, uint64_t checkpoint_id, int fd, enum checkpoint_kind kind, const char *path)
+void jm_restore(struct job_master *jm, uint64_t checkpoint_id, int fd, enum checkpoint_kind kind,
+    const char *path)
 {
 	ASSERT(jm->coordinator != NULL && jm->phase == JM_CREATED);
 	coordinator_restored(jm->coordinator, checkpoint_id, fd, kind, path, true);
@@ -157,8 +162,8 @@ void checkpoints_restored(struct job_master *jm)
 	id = coordinator_latest_place(jm->coordinator, &path, &kind);
 	if (id == 0)
 		return;
-	log_info("job.restored", KV_JOB(jm->id_hex), KV_UINT("attempt", jm->attempt), KV_UINT("checkpoint", id),
-	    KV_STR("path", path),
+	log_info("job.restored", KV_JOB(jm->id_hex), KV_UINT("attempt", jm->attempt),
+	    KV_UINT("checkpoint", id), KV_STR("path", path),
 	    KV_MSG("attempt %" PRIu64 " begins with checkpoint %" PRIu64, jm->attempt, id));
 	/* Of the first deploy jm_restore has told. */
 	if (!first)
@@ -203,8 +208,8 @@ static void drop_stop(struct job_master *jm, const char *why)
 
 	if (jm->stop_path == NULL)
 		return;
-	err_set(&e, ERR_CONFLICT,
-	    "the savepoint is at %s, but before all tasks had come to their end %s", jm->stop_path, why);
+	err_set(&e, ERR_CONFLICT, "the savepoint is at %s, but before all tasks had come to their end %s",
+	    jm->stop_path, why);
 	checkpoints_answer_stop(jm, &e);
 }
 
@@ -281,14 +286,14 @@ void jm_on_stored(struct job_master *jm, uint64_t checkpoint_id, const char *pat
 	c = coordinator_find(jm->coordinator, checkpoint_id);
 	if (c != NULL && e != NULL)
 		log_warnx("checkpoint.not_stored", KV_JOB(jm->id_hex), KV_UINT("checkpoint", checkpoint_id),
-		    KV_MSG("Checkpoint %" PRIu64 " of job %s could not be stored: %s", checkpoint_id, jm->id_hex,
-			e->msg));
+		    KV_MSG("Checkpoint %" PRIu64 " of job %s could not be stored: %s", checkpoint_id,
+			jm->id_hex, e->msg));
 	else if (c != NULL && c->status == CC_COMPLETED)
 		log_info("checkpoint.completed", KV_JOB(jm->id_hex), KV_UINT("checkpoint", checkpoint_id),
 		    KV_STR("kind", checkpoint_kind_name(c->kind)), KV_INT("bytes", c->state_bytes),
 		    KV_STR("path", path),
-		    KV_MSG("Completed checkpoint %" PRIu64 " for job %s (%" PRId64 " bytes, checkpointDuration=%" PRId64
-			   " ms, finalizationTime=%" PRId64 " ms).",
+		    KV_MSG("Completed checkpoint %" PRIu64 " for job %s (%" PRId64
+			   " bytes, checkpointDuration=%" PRId64 " ms, finalizationTime=%" PRId64 " ms).",
 			checkpoint_id, jm->id_hex, c->state_bytes, c->end_ms - c->trigger_ms,
 			c->end_ms - c->latest_ack_ms));
 	settle(jm);
@@ -304,7 +309,8 @@ void jm_savepoint(struct job_master *jm, uint64_t request, enum jm_then then, co
 		err_set(&e, ERR_CONFLICT, "the job takes no savepoints");
 	else if (jm->phase != JM_RUNNING || jm->n_running < jm->graph->n_tasks)
 		err_set(&e, ERR_CONFLICT,
-		    "Checkpoint triggering task of job %s is not being executed at the moment. Aborting checkpoint. "
+		    "Checkpoint triggering task of job %s is not being executed at the moment. "
+		    "Aborting checkpoint. "
 		    "Failure reason: Not all required tasks are currently running.",
 		    jm->id_hex);
 	else if (jm->stop_request != 0)
@@ -317,8 +323,8 @@ void jm_savepoint(struct job_master *jm, uint64_t request, enum jm_then then, co
 		jm->stop_request = request;
 	if (then == JM_THEN_CANCEL)
 		jm->cancel_request = request;
-	coordinator_savepoint(jm->coordinator, request, stop ? CHECKPOINT_SYNC_SAVEPOINT : CHECKPOINT_SAVEPOINT,
-	    then == JM_THEN_DRAIN, target);
+	coordinator_savepoint(jm->coordinator, request,
+	    stop ? CHECKPOINT_SYNC_SAVEPOINT : CHECKPOINT_SAVEPOINT, then == JM_THEN_DRAIN, target);
 	settle(jm);
 }
 

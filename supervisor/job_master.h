@@ -98,8 +98,8 @@ struct jm_ops {
 	/* The task is gone: last chance to copy its counters to t->metrics. */
 	void (*task_over)(void *arg, struct job_master *jm, struct job_task *t);
 	/*
-	 * Checkpoints, as the coordinator asks for them: trigger, notify and abort are sent to every member that has
-	 * tasks; store is answered by jm_on_stored.
+	 * Checkpoints, as the coordinator asks for them: trigger, notify and abort are sent to every
+	 * member that has tasks; store is answered by jm_on_stored.
 	 */
 	void (*trigger)(void *arg, struct job_master *jm, uint32_t place, uint32_t generation,
 	    const struct ctl_trigger *t);
@@ -122,7 +122,7 @@ struct jm_ops {
  */
 struct job_master *jm_create(const struct id128 *id, struct job_program *program, int64_t initializing_ms,
     const struct jm_settings *settings, const struct clock *clock, const struct jm_ops *ops, void *arg);
-/* Before jm_start: how it takes checkpoints, and the id of the first. A job without is never asked for any. */
+/* Before jm_start: how it takes checkpoints, and the id of the first. Without, it takes none. */
 void jm_use_checkpoints(struct job_master *jm, const struct checkpoint_settings *s, uint64_t first_id);
 /* After that, before jm_start: the first attempt begins with this one. Takes ownership of fd. */
 void jm_restore(struct job_master *jm, uint64_t checkpoint_id, int fd, enum checkpoint_kind kind,

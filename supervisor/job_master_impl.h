@@ -41,11 +41,11 @@ struct job_master {
 	struct coordinator *coordinator; /* NULL: no checkpoints */
 	struct checkpoint_settings checkpointing;
 	uint64_t n_deploys;
-	uint64_t stop_request;     /* stop with a savepoint under way, 0: none */
-	char *stop_path;           /* ... which is there; the tasks come to their end */
-	uint64_t cancel_request;   /* cancel behind this savepoint, 0: none */
-	bool cancel_wanted;        /* ... which is there */
-	struct err too_many;       /* checkpoints have failed: the attempt does, once the coordinator returns */
+	uint64_t stop_request;   /* stop with a savepoint under way, 0: none */
+	char *stop_path;         /* ... which is there; the tasks come to their end */
+	uint64_t cancel_request; /* cancel behind this savepoint, 0: none */
+	bool cancel_wanted;      /* ... which is there */
+	struct err too_many;     /* checkpoints have failed: the attempt does, once the coordinator returns */
 };
 
 enum jm_event {

@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "base/msg.h"
 
-#define MAGIC   UINT64_C(0x31424f4a52494557) /* "WEIRJOB1" */
+#define MAGIC    UINT64_C(0x31424f4a52494557) /* "WEIRJOB1" */
 #define MAX_ARGC 65536
 
 void *job_record_encode(const struct job_record *r, size_t *len)

@@ -89,8 +89,9 @@ static char *text_of(const struct operation *op, enum err_code code, const char 
 	if (code == ERR_NOT_FOUND)
 		return xasprintf("Could not find Flink job (%s)", id_hex(&op->job, hex));
 	if (code == ERR_IO || code == ERR_INVALID)
-		return xasprintf("An Exception occurred while triggering the checkpoint. IO-problem detected.\n"
-				 "Caused by: %s: %s",
+		return xasprintf(
+		    "An Exception occurred while triggering the checkpoint. IO-problem detected.\n"
+		    "Caused by: %s: %s",
 		    failure_name(code), sentence);
 	return xstrdup(sentence);
 }

@@ -1,6 +1,6 @@
 /*
- * Requests that take their time and are asked about later: savepoints, stops, disposals.  Each has a random id
- * for the client and a number for the rest of the supervisor; its outcome is kept for a while.
+ * Requests that take their time and are asked about later: savepoints, stops, disposals.  Each has a
+ * random id for the client and a number for the rest of the supervisor; its outcome is kept for a while.
  */
 #ifndef SUPERVISOR_OPERATIONS_H
 #define SUPERVISOR_OPERATIONS_H
@@ -31,6 +31,7 @@ const struct operation *operations_begin(struct operations *o, const struct id12
 void operations_end(struct operations *o, uint64_t number, const char *location, const struct err *e,
     const char *failure_class);
 /* NULL: unknown, of another job, or forgotten. */
-const struct operation *operations_find(struct operations *o, const struct id128 *job, const struct id128 *id);
+const struct operation *operations_find(struct operations *o, const struct id128 *job,
+    const struct id128 *id);
 
 #endif

@@ -92,13 +92,15 @@ const char *restart_suppressed(const struct restart_settings *s, char out[128])
 	switch (s->kind) {
 	case RESTART_FIXED_DELAY:
 		snprintf(out, 128,
-		    "Recovery is suppressed by FixedDelayRestartBackoffTimeStrategy(maxNumberRestartAttempts=%" PRId64
+		    "Recovery is suppressed by "
+		    "FixedDelayRestartBackoffTimeStrategy(maxNumberRestartAttempts=%" PRId64
 		    ", backoffTimeMS=%" PRId64 ")",
 		    s->attempts, s->fixed_ms);
 		return out;
 	case RESTART_FAILURE_RATE:
 		snprintf(out, 128,
-		    "Recovery is suppressed by FailureRateRestartBackoffTimeStrategy(maxFailuresPerInterval=%" PRId64
+		    "Recovery is suppressed by "
+		    "FailureRateRestartBackoffTimeStrategy(maxFailuresPerInterval=%" PRId64
 		    ")",
 		    s->rate_max);
 		return out;

@@ -2,8 +2,8 @@
  * The restart strategy of a job: whether and when it is started again after a failure.  Flink's, by its
  * names.  Pure: asks no clock.
  *
- *   exponential-delay  the first restart is at once, the next ones after initial, 2 × initial, 4 × initial …
- *                      up to max; a run of at least `reset` without a disturbance starts anew.  The default.
+ *   exponential-delay  the first restart is at once, the next ones after initial, 2 × initial,
+ *                      4 × initial … up to max; a run of at least `reset` without a disturbance starts anew.  The default.
  *   fixed-delay        so many restarts in all, each after the same delay
  *   failure-rate       so many restarts in any interval, each after the same delay
  *   none               no restart
@@ -20,8 +20,8 @@ enum restart_kind { RESTART_EXPONENTIAL_DELAY, RESTART_FIXED_DELAY, RESTART_FAIL
 
 struct restart_settings {
 	enum restart_kind kind;
-	int64_t initial_ms, max_ms, reset_ms; /* exponential-delay */
-	int64_t attempts, fixed_ms;           /* fixed-delay */
+	int64_t initial_ms, max_ms, reset_ms;        /* exponential-delay */
+	int64_t attempts, fixed_ms;                  /* fixed-delay */
 	int64_t rate_max, rate_interval_ms, rate_ms; /* failure-rate */
 };
 void restart_settings_from(struct restart_settings *s, const struct conf *conf);

@@ -27,7 +27,8 @@ static int check_operator(void *arg, const struct id128 *operator_id, size_t len
 		if (c->allow_non_restored)
 			return 0;
 		return err_set(e, ERR_INVALID,
-		    "it has state of operator %s, which the job does not have; the job can begin without it when "
+		    "it has state of operator %s, which the job does not have; the job can begin "
+		    "without it when "
 		    "that is allowed (allowNonRestoredState, run -n)",
 		    id_hex(operator_id, hex));
 	}

@@ -1,6 +1,6 @@
 /*
- * Whether a job can begin with a checkpoint or savepoint: every operator that has state in it is in the job, by
- * its id, with the same max parallelism.  The parallelism may be another one.  Pure.
+ * Whether a job can begin with a checkpoint or savepoint: every operator that has state in it is in the
+ * job, by its id, with the same max parallelism.  The parallelism may be another one.  Pure.
  */
 #ifndef SUPERVISOR_RESTORE_CHECK_H
 #define SUPERVISOR_RESTORE_CHECK_H

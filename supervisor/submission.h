@@ -25,8 +25,8 @@ struct submission {
 	struct build_result results[DISPATCHER_N_BUILDERS];
 	char *savepoint; /* NULL: none */
 	bool allow_non_restored;
-	bool looked;  /* ... for its own newest checkpoint, where resumed */
-	bool resumed; /* it is in the job store already, with its own newest checkpoint */
+	bool looked;                 /* ... for its own newest checkpoint, where resumed */
+	bool resumed;                /* it is in the job store already, with its own newest checkpoint */
 	struct job_program *program; /* once built */
 	struct checkpoint_settings checkpoints;
 	/* what it begins with, once found */

@@ -1,6 +1,6 @@
 /*
- * What is said to a TaskManager about attempts and checkpoints, and what it says of checkpoints: messages from
- * structs and back.
+ * What is said to a TaskManager about attempts and checkpoints, and what it says of checkpoints:
+ * messages from structs and back.
  */
 #include "supervisor/tm_messages.h"
 

@@ -545,8 +545,8 @@ int main(void)
 	for (i = 0; i < runs && n_failed < 5; i++)
 		n_failed += !run(seed + i, &conf);
 	ok(n_failed == 0, "%" PRIu64 " simulated clusters from seed %" PRIu64, i, seed);
-	diag("%" PRIu64 " events, %" PRIu64 " deaths, %" PRIu64 " deploys, %" PRIu64 " overdue drops, %" PRIu64
-	     " checkpoints, %" PRIu64 " restores",
+	diag("%" PRIu64 " events, %" PRIu64 " deaths, %" PRIu64 " deploys, %" PRIu64
+	     " overdue drops, %" PRIu64 " checkpoints, %" PRIu64 " restores",
 	    total_events, total_kills, total_deploys, total_overdue, total_durable, total_restored);
 	if (runs >= 1000)
 		ok(total_kills > runs && total_deploys > runs && total_overdue > runs / 100 &&

@@ -1,5 +1,6 @@
 /*
- * A simulated cluster: a virtual clock, a seeded scheduler, processes that hold tasks, answer late, fail, hang and die.
+ * A simulated cluster: a virtual clock, a seeded scheduler, a disk, processes that hold tasks, answer late,
+ * fail, hang and die.
  * It knows what each process really holds; the state machines under test see only messages.  For one
  * program t/sim/sim_*.c, which feeds the events to the machines.
  */
@@ -63,8 +64,8 @@ struct sim_job {
 	uint32_t parallelism;
 	int artifact; /* 0 good, 1 differs, 2 hangs, 3 dies, 4 refused, 5 cannot be stored */
 	uint64_t seen_attempt;
-	uint64_t durable; /* newest checkpoint on the simulated disk */
-	uint64_t asked;   /* newest that was triggered */
+	uint64_t durable;     /* newest checkpoint on the simulated disk */
+	uint64_t asked;       /* newest that was triggered */
 	enum job_state ended; /* JOB_N_STATES: not yet */
 };
 
@@ -420,7 +421,8 @@ static void take_trigger(struct ev *e)
 	}
 }
 
-static void op_about_checkpoint(void *arg, uint32_t place, uint32_t generation, const struct ctl_checkpoint *c)
+static void op_about_checkpoint(void *arg, uint32_t place, uint32_t generation,
+    const struct ctl_checkpoint *c)
 {
 	(void)arg;
 	(void)place;

@@ -15,7 +15,7 @@ static struct {
 	struct clock_virtual clock;
 	struct conf conf;
 	struct dispatcher *d;
-	char log[2048];  /* the actions since the last look */
+	char log[2048];     /* the actions since the last look */
 	uint32_t to_record; /* the submission that the job store was asked to keep, 0: none */
 	bool record_fails;
 	unsigned n_unrecorded;
@@ -112,7 +112,8 @@ static void op_record(void *arg, uint32_t submission, const struct id128 *job, c
 
 	(void)arg;
 	f.to_record = submission;
-	ok(job_record_decode(data, len, &r, &e) == 0 && id_equal(&r.job_id, job), "the job store is given a whole record");
+	ok(job_record_decode(data, len, &r, &e) == 0 && id_equal(&r.job_id, job),
+	    "the job store is given a whole record");
 	job_record_fini(&r);
 }
 static void op_unrecord(void *arg, const struct id128 *job)

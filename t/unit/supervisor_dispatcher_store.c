@@ -102,7 +102,8 @@ static void test_resume(void)
 	create();
 	dispatcher_resume(f.d, &r);
 	dispatcher_turn(f.d);
-	is_str(actions(), "build:1/0:/store/a.so:0 build:1/1:/store/a.so:0", "a job of the store is built again");
+	is_str(actions(), "build:1/0:/store/a.so:0 build:1/1:/store/a.so:0",
+	    "a job of the store is built again");
 	dispatcher_on_artifact(f.d, "/store/a.so");
 	is_str(actions(), "", "its artifact stays");
 	built(1, 0, false);
@@ -111,7 +112,8 @@ static void test_resume(void)
 	found(1, 5, 8, NULL);
 	is_int(begins_with(7), 5, "it begins with that");
 	is_int(jm_program(dispatcher_find(f.d, &id))->graph->n_slots, 3, "with the parallelism of then");
-	is_int(jm_since_ms(dispatcher_find(f.d, &id), JOB_INITIALIZING), 1600000000000, "and is the same job");
+	is_int(jm_since_ms(dispatcher_find(f.d, &id), JOB_INITIALIZING), 1600000000000,
+	    "and is the same job");
 	is_int(f.n_unrecorded, 0, "still in the store");
 	dispatcher_destroy(f.d);
 

@@ -13,9 +13,9 @@ static const struct err full = { ERR_IO, "the disk is full" };
 static void create_taking(int64_t interval_ms)
 {
 	struct checkpoint_settings s = { .cc = { .interval_ms = interval_ms,
-						 .timeout_ms = 60000,
-						 .max_concurrent = 1,
-						 .num_retained = 1 } };
+					     .timeout_ms = 60000,
+					     .max_concurrent = 1,
+					     .num_retained = 1 } };
 
 	create();
 	jm_use_checkpoints(f.jm, &s, 1);
@@ -127,7 +127,8 @@ static void test_stop(void)
 {
 	to_running_taking(0);
 	jm_savepoint(f.jm, 7, JM_THEN_DRAIN, "/sp");
-	is_str(actions(), "trigger:1/1:1:drain trigger:2/1:1:drain", "stop: a savepoint with the last watermark");
+	is_str(actions(), "trigger:1/1:1:drain trigger:2/1:1:drain",
+	    "stop: a savepoint with the last watermark");
 	ack_all(1);
 	is_str(actions(), "store:1:/sp", "goes where it was asked for");
 	jm_savepoint(f.jm, 8, JM_GO_ON, "/sp");
@@ -230,7 +231,8 @@ static void test_begin_with(void)
 	jm_restore(f.jm, 41, fd, CHECKPOINT_PERIODIC, "file:/c/chk-41");
 	jm_start(f.jm);
 	run();
-	is_int(coordinator_latest(jm_coordinator(f.jm), &kept), 41, "a job of an earlier life begins with its checkpoint");
+	is_int(coordinator_latest(jm_coordinator(f.jm), &kept), 41,
+	    "a job of an earlier life begins with its checkpoint");
 	is_int(coordinator_counts(jm_coordinator(f.jm)).restored, 1, "counted once");
 	pass(100);
 	is_str(actions(), "trigger:1/1:42 trigger:2/1:42", "the next one has a higher id");
@@ -259,10 +261,10 @@ static void test_no_restart(void)
 	is_job(JOB_FAILED, "CANCELED 5 FAILED 1", "no more restarts");
 	ok(f.over && jm_end_ms(f.jm) >= 0, "it is over");
 	like(jm_failures(f.jm)->v[jm_failures(f.jm)->n - 1].text,
-	    "org.apache.flink.runtime.JobException: Recovery is suppressed by FixedDelayRestartBackoffTimeStrategy",
+	    "org.apache.flink.runtime.JobException: Recovery is suppressed by FixedDelayRestart",
 	    "the failure says why");
-	like(jm_failures(f.jm)->v[jm_failures(f.jm)->n - 1].text, "Caused by: java.lang.RuntimeException: the function",
-	    "and what came first");
+	like(jm_failures(f.jm)->v[jm_failures(f.jm)->n - 1].text,
+	    "Caused by: java.lang.RuntimeException: the function", "and what came first");
 	jm_destroy(f.jm);
 }
 

@@ -7,7 +7,8 @@
 #include "supervisor/job_record.h"
 #include "t/tap.h"
 
-static char name[] = "Click \"Count\"", artifact[] = "/state/artifacts/a.so", arg0[] = "--x", arg1[] = "", savepoint[] = "/sp/1";
+static char name[] = "Click \"Count\"", artifact[] = "/state/artifacts/a.so", arg0[] = "--x", arg1[] = "",
+	    savepoint[] = "/sp/1";
 static char *argv[] = { arg0, arg1 };
 
 static struct job_record sample(void)

@@ -27,7 +27,8 @@ static void test_reset(void)
 	restart_delay_ms(&r, &settings, 0, 0);
 	is_int(restart_delay_ms(&r, &settings, settings.reset_ms - 1, 0), 200,
 	    "a run just short of the threshold changes nothing");
-	is_int(restart_delay_ms(&r, &settings, settings.reset_ms, 0), 0, "a run of the threshold starts anew");
+	is_int(restart_delay_ms(&r, &settings, settings.reset_ms, 0), 0,
+	    "a run of the threshold starts anew");
 	is_int(restart_delay_ms(&r, &settings, 0, 0), 100, "and then comes the initial delay");
 }
 
@@ -109,7 +110,8 @@ static void test_none(void)
 
 	restart_init(&r);
 	is_int(restart_delay_ms(&r, &s, 1000000, 0), RESTART_NEVER, "none: no restart");
-	is_str(restart_suppressed(&s, why), "Recovery is suppressed by NoRestartBackoffTimeStrategy", "and why");
+	is_str(restart_suppressed(&s, why), "Recovery is suppressed by NoRestartBackoffTimeStrategy",
+	    "and why");
 	restart_fini(&r);
 }
 

@@ -29,8 +29,8 @@ static struct checkpoint_file file_of(const struct id128 *operator_id, bool empt
 	return (struct checkpoint_file){ .id = 1, .tasks = t, .n_tasks = 1 };
 }
 
-static int check(const struct job_graph *g, const struct id128 *operator_id, bool empty, uint32_t max_parallelism,
-    bool allow)
+static int check(const struct job_graph *g, const struct id128 *operator_id, bool empty,
+    uint32_t max_parallelism, bool allow)
 {
 	struct checkpoint_task t;
 	struct checkpoint_file f = file_of(operator_id, empty, &t);
@@ -50,7 +50,8 @@ int main(void)
 	struct checkpoint_task t;
 	struct checkpoint_file f;
 
-	is_int(check(p->graph, own, false, 128, false), 0, "state of an operator of the job, with another parallelism");
+	is_int(check(p->graph, own, false, 128, false), 0,
+	    "state of an operator of the job, with another parallelism");
 	is_int(check(p->graph, &other, false, 128, false), -1, "state of an operator that it does not have");
 	like(e.msg, "abcd0000", "is refused, and the sentence names it");
 	like(e.msg, "allowNonRestoredState", "and what can be done");
