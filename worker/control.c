@@ -351,7 +351,8 @@ int ctl_decode_deploy(struct msg_reader *r, struct ctl_deploy *m, struct err *e)
 	m->restore_id = msg_get_u64(r);
 	if (m->restore_id != 0)
 		m->restore_fd = msg_get_fd(r);
-	if (!all_taken(r) || m->plan_fd < 0 || m->exchange_fd < 0 || (m->restore_id != 0 && m->restore_fd < 0))
+	if (!all_taken(r) || m->plan_fd < 0 || m->exchange_fd < 0 ||
+	    (m->restore_id != 0 && m->restore_fd < 0))
 		goto bad;
 	return 0;
 bad:

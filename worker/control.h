@@ -89,7 +89,7 @@ struct ctl_deploy {
 	bool checkpointing;     /* the job takes checkpoints */
 	bool at_least_once;     /* barriers do not hold inputs back */
 	uint64_t restore_id;    /* checkpoint that restore_fd holds, 0: none */
-	int restore_fd;         /* memfd with `_metadata`, verified by the supervisor; -1: begin without state */
+	int restore_fd;         /* memfd with `_metadata`, verified by the supervisor; only with restore_id */
 };
 void ctl_encode_deploy(struct msg_writer *w, const struct ctl_deploy *m);
 /* On success the caller owns all memory and descriptors: ctl_deploy_fini closes and frees. */

@@ -56,8 +56,8 @@ int ctl_decode_ack(struct msg_reader *r, struct ctl_ack *m, struct err *e)
 	m->alignment_ns = msg_get_i64(r);
 	m->start_delay_ns = msg_get_i64(r);
 	m->processed_bytes = msg_get_i64(r);
-	if (!all_taken(r) || m->checkpoint_id == 0 || m->sync_ns < 0 || m->async_ns < 0 || m->alignment_ns < 0 ||
-	    m->start_delay_ns < 0 || m->processed_bytes < 0)
+	if (!all_taken(r) || m->checkpoint_id == 0 || m->sync_ns < 0 || m->async_ns < 0 ||
+	    m->alignment_ns < 0 || m->start_delay_ns < 0 || m->processed_bytes < 0)
 		return malformed(e, "ACK");
 	return 0;
 }

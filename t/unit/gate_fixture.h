@@ -122,7 +122,8 @@ struct scene {
 	struct graph_type type;
 };
 
-static void scene_init_with(struct scene *s, uint32_t n_inputs, const struct graph_type *type, bool at_least_once)
+static void scene_init_with(struct scene *s, uint32_t n_inputs, const struct graph_type *type,
+    bool at_least_once)
 {
 	struct err e = { 0 };
 	uint32_t a, b;

@@ -1,7 +1,7 @@
 /*
- * Checkpoints of a whole attempt: a job on the slots of one process is triggered, dropped in its middle and
- * restored into a next attempt, with the same or another parallelism, until it has ended; its sums are compared
- * with what an undisturbed run must give.  Stop with savepoint, with and without drain, given up or not.
+ * Checkpoints of a whole attempt: a job on the slots of one process is triggered, dropped in its
+ * middle and restored into a next attempt, with the same or another parallelism, until it has ended; its sums
+ * are compared with what an undisturbed run must give.  Stop with savepoint, with and without drain, given up or not.
  */
 #include "t/unit/attempt_fixture.h"
 
@@ -46,7 +46,8 @@ static void on_ack(void *arg, const struct ctl_ack *ack)
 		round_.n_twice += round_.acked[ack->vertex][ack->subtask];
 		free(round_.state[ack->vertex][ack->subtask]);
 		round_.acked[ack->vertex][ack->subtask] = true;
-		round_.state[ack->vertex][ack->subtask] = xmemdup(ack->state_len > 0 ? ack->state : "", ack->state_len);
+		round_.state[ack->vertex][ack->subtask] =
+		    xmemdup(ack->state_len > 0 ? ack->state : "", ack->state_len);
 		round_.len[ack->vertex][ack->subtask] = ack->state_len;
 	}
 	pthread_mutex_unlock(&round_.lock);
@@ -162,11 +163,11 @@ static size_t check(bool all, const char *what)
 	for (size_t i = 0; i < n; i++) {
 		int64_t w = t[i].end_ms / WINDOW - 1;
 
-		if (t[i].key < 0 || t[i].key >= N_KEYS || w < 0 || w >= N_WINDOWS || t[i].end_ms % WINDOW != 0 ||
-		    t[i].sum != reference(t[i].key, t[i].end_ms)) {
+		if (t[i].key < 0 || t[i].key >= N_KEYS || w < 0 || w >= N_WINDOWS ||
+		    t[i].end_ms % WINDOW != 0 || t[i].sum != reference(t[i].key, t[i].end_ms)) {
 			if (wrong++ == 0)
-				diag("key %" PRId64 " end %" PRId64 ": sum %" PRId64 " not %" PRId64, t[i].key,
-				    t[i].end_ms, t[i].sum, reference(t[i].key, t[i].end_ms));
+				diag("key %" PRId64 " end %" PRId64 ": sum %" PRId64 " not %" PRId64,
+				    t[i].key, t[i].end_ms, t[i].sum, reference(t[i].key, t[i].end_ms));
 			continue;
 		}
 		twice += came[w][t[i].key] > 0;
@@ -301,8 +302,8 @@ static void test_drops(uint32_t parallelism, bool rescale, bool chaining)
 	is_int(n_failed(), 0, "%s: no task failed%s%s", what, n_failed() > 0 ? ": " : "", seen.cause.msg);
 	twice = check(true, what);
 	ok(n_drops >= 4 && n_complete >= 5 && n_restored >= 4,
-	    "%s: %u drops, %u restored, %u checkpoints complete, %u given up, %zu sums repeated", what, n_drops,
-	    n_restored, n_complete, n_given_up, twice);
+	    "%s: %u drops, %u restored, %u checkpoints complete, %u given up, %zu sums repeated", what,
+	    n_drops, n_restored, n_complete, n_given_up, twice);
 	fini(&r);
 }
 
@@ -323,7 +324,8 @@ static void test_stop(bool chaining, uint32_t next_parallelism)
 	size_t n_before, n_after;
 	char what[64];
 
-	snprintf(what, sizeof(what), "stop%s, then parallelism %u", chaining ? ", chained" : "", next_parallelism);
+	snprintf(what, sizeof(what), "stop%s, then parallelism %u", chaining ? ", chained" : "",
+	    next_parallelism);
 	begin(&r, 2);
 	UNTIL(sum(r.dep.jg, 0, METRIC_records_in) > 50000, 10);
 	trigger(&r, CHECKPOINT_SYNC_SAVEPOINT, false);

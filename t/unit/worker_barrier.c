@@ -1,6 +1,5 @@
 /*
- * Barriers at the input gate: the bookkeeping by itself, against every order in small; then on rings of the test's
- * own: what comes before the snapshot and what after it, an abort while inputs are held back, damage.
+ * Barriers at the input gate: the bookkeeping by itself; then on rings of the test's own: what comes before the snapshot and what after it, an abort while inputs are held back, damage.
  */
 #include "t/unit/gate_fixture.h"
 
@@ -23,10 +22,12 @@ static void test_bookkeeping(void)
 
 	start(&a, 3, true);
 	is_int(alignment_barrier(&a, 1, 5, &canceled), ALIGNMENT_WAITING, "one of three");
-	ok(!alignment_holds(&a, 0) && alignment_holds(&a, 1) && !alignment_holds(&a, 2), "holds back that input alone");
+	ok(!alignment_holds(&a, 0) && alignment_holds(&a, 1) && !alignment_holds(&a, 2),
+	    "holds back that input alone");
 	is_int(alignment_barrier(&a, 0, 5, &canceled), ALIGNMENT_WAITING, "two of three");
 	is_int(alignment_barrier(&a, 2, 5, &canceled), ALIGNMENT_COMPLETE, "all");
-	ok(!alignment_holds(&a, 0) && !alignment_holds(&a, 1) && !alignment_holds(&a, 2), "and none is held back");
+	ok(!alignment_holds(&a, 0) && !alignment_holds(&a, 1) && !alignment_holds(&a, 2),
+	    "and none is held back");
 	is_int(alignment_barrier(&a, 0, 5, &canceled), ALIGNMENT_DAMAGED, "the same id again on one input");
 	is_int(alignment_barrier(&a, 0, 4, &canceled), ALIGNMENT_DAMAGED, "a lower one");
 	is_int(alignment_barrier(&a, 1, 0, &canceled), ALIGNMENT_DAMAGED, "none");
@@ -144,7 +145,8 @@ static void test_order(void)
 	{
 		const char *snap = strstr(heard, "s1 "), *after = strstr(heard, "r2 ");
 
-		ok(snap != NULL && after != NULL && after > snap, "two inputs: what follows a barrier waits for the other's");
+		ok(snap != NULL && after != NULL && after > snap,
+		    "two inputs: what follows a barrier waits for the other's");
 		ok(snap != NULL && strstr(heard, "r199 ") < snap && strstr(heard, "r200 ") > snap,
 		    "two inputs: what was before it does not");
 		is_int(said.bytes, 100 * 8, "two inputs: bytes read while aligning");
@@ -178,7 +180,8 @@ static void test_order(void)
 	end(&s, 0);
 	end(&s, 1);
 	run(&s, "d1 r1 s2 a2 r2 r100 e0 ", NULL, "a newer barrier");
-	like(said.why, "the barrier of checkpoint 2 came before all of checkpoint 1's", "a newer barrier: the decline");
+	like(said.why, "the barrier of checkpoint 2 came before all of checkpoint 1's",
+	    "a newer barrier: the decline");
 
 	scene(&s, 2, true);
 	barrier(&s, 0, 1);
@@ -233,7 +236,8 @@ static void test_damage(void)
 	scene(&s, 1, false);
 	barrier(&s, 0, 3);
 	barrier(&s, 0, 3);
-	run(&s, "s3 a3 ", "ring 10 from Maker (1/1) is damaged: its barriers are out of order", "the same id twice");
+	run(&s, "s3 a3 ", "ring 10 from Maker (1/1) is damaged: its barriers are out of order",
+	    "the same id twice");
 	scene(&s, 1, false);
 	barrier(&s, 0, 0);
 	run(&s, "", "ring 10 from Maker (1/1) is damaged: its barriers are out of order", "id 0");
@@ -279,11 +283,13 @@ static void test_abort(void)
 	record(&s, 0, 1);
 	record(&s, 1, 100);
 	fx_go(&s.fx);
-	ok(FX_UNTIL(metrics_get(&s.fx.blocks[1], METRIC_records_in) == 1, 10), "abort: the other input is read");
+	ok(FX_UNTIL(metrics_get(&s.fx.blocks[1], METRIC_records_in) == 1, 10),
+	    "abort: the other input is read");
 	nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
 	is_int(metrics_get(&s.fx.blocks[1], METRIC_records_in), 1, "abort: the aligned one is held back");
 	slot_post(s.fx.slots[0].slot, &w.mail);
-	ok(FX_UNTIL(metrics_get(&s.fx.blocks[1], METRIC_records_in) == 2, 10), "abort: and read at once then");
+	ok(FX_UNTIL(metrics_get(&s.fx.blocks[1], METRIC_records_in) == 2, 10),
+	    "abort: and read at once then");
 	barrier(&s, 1, 1); /* late: dropped */
 	record(&s, 1, 101);
 	end(&s, 0);
@@ -333,7 +339,8 @@ static void test_timers(void)
 		fx_go(&s.fx);
 		ok(FX_UNTIL(atomic_load(&n_snapshots) == 1, 10), "timers: the savepoint is taken");
 		FX_UNTIL(atomic_load(&n_timers) == 1, sink == 1 ? 10 : 0.1);
-		is_int(atomic_load(&n_timers), sink, "timers: %s", sink == 1 ? "a sink's goes on" : "others rest");
+		is_int(atomic_load(&n_timers), sink, "timers: %s",
+		    sink == 1 ? "a sink's goes on" : "others rest");
 		slot_post(s.fx.slots[0].slot, &w.mail);
 		FX_UNTIL(atomic_load(&n_timers) == 1, 10);
 		barrier(&s, 0, 6);

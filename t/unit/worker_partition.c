@@ -453,7 +453,8 @@ static void test_barriers(void)
 	ok(ring_peek(&s.consumer[0], &el) == RING_OK && el.kind == ELEM_BARRIER && el.len == sizeof(says),
 	    "barrier: with what it says");
 	memcpy(&says, el.data, sizeof(says));
-	ok(says.trigger_wall_ms == 1234567 && says.kind == 2 && says.drain == 0, "barrier: its trigger and kind");
+	ok(says.trigger_wall_ms == 1234567 && says.kind == 2 && says.drain == 0,
+	    "barrier: its trigger and kind");
 	scene_fini(&s);
 
 	for (int i = 0; i < 2; i++) {

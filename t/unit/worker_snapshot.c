@@ -123,7 +123,8 @@ static void round_trip(void)
 	struct err e = { 0 };
 
 	fill(&w);
-	is_str(story_of(w.data, w.len, &op_a, &s), "g3:4294967295,1099511627776, g127: wm:-9223372036854775808, ",
+	is_str(story_of(w.data, w.len, &op_a, &s),
+	    "g3:4294967295,1099511627776, g127: wm:-9223372036854775808, ",
 	    "groups and entries come out in order");
 	is_str(story_of(w.data, w.len, &op_b, &s), "", "an operator without parts has none");
 	is_str(story_of(w.data, w.len, &op_c, &s), "sixteen-letters!:\"\",\"topic\",0 bytes,3 bytes, ",
@@ -172,7 +173,8 @@ static void truncation(void)
 	fill(&w);
 	/* A cut between two operators cannot be seen here: the file's checksums see it. */
 	for (size_t len = 1; len < w.len; len++) {
-		uint8_t *cut = xmemdup(w.data, len); /* of exactly this length, so that ASan sees a step beyond */
+		uint8_t *cut =
+		    xmemdup(w.data, len); /* of exactly this length, so that ASan sees a step beyond */
 		struct story s = { 0 };
 		struct err e = { 0 };
 
@@ -264,7 +266,8 @@ static void large(void)
 	}
 	snapshot_end_part(&w);
 	snapshot_end(&w);
-	is_str(story_of(w.data, w.len, &op_a, &s), "big:100000 bytes,100000 bytes,100000 bytes, ", "a large part");
+	is_str(story_of(w.data, w.len, &op_a, &s), "big:100000 bytes,100000 bytes,100000 bytes, ",
+	    "a large part");
 	snapshot_writer_fini(&w);
 	free(block);
 }

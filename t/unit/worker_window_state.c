@@ -1,6 +1,6 @@
 /*
- * State of the window operator and of the watermarks before it: a snapshot at a random point, restored into one,
- * two or three subtasks, gives what an undisturbed one gives; damaged state is refused with a sentence.
+ * State of the window operator and of the watermarks before it: a snapshot at a random point,
+ * restored into one, two or three subtasks, gives what an undisturbed one gives; damaged state is refused with a sentence.
  */
 #include "t/tap.h"
 #include "t/unit/window_fixture.h"
@@ -171,15 +171,17 @@ static void reference(const struct step *s, unsigned n, int64_t size, struct res
 	unsigned n_live = 0;
 
 	for (unsigned i = 0; i < n; i++) {
-		int64_t end = s[i].watermark ? 0 : (s[i].ts >= 0 ? s[i].ts / size : -((-s[i].ts + size - 1) / size)) * size + size;
+		int64_t end = s[i].watermark ?
+		    0 :
+		    (s[i].ts >= 0 ? s[i].ts / size : -((-s[i].ts + size - 1) / size)) * size + size;
 		unsigned k = 0;
 
 		if (s[i].watermark) {
 			wm = s[i].ts;
 			for (k = 0; k < n_live;) {
 				if (live[k].end - 1 <= wm) {
-					out->r[out->n++] = (result){ live[k].key, live[k].end - size, live[k].end,
-						live[k].sum, live[k].end - 1, wm };
+					out->r[out->n++] = (result){ live[k].key, live[k].end - size,
+						live[k].end, live[k].sum, live[k].end - 1, wm };
 					live[k] = live[--n_live];
 				} else {
 					k++;
@@ -242,7 +244,8 @@ static void test_random(void)
 		n_out += cut.n;
 		n_good += same(&whole, &cut);
 	}
-	is_int(n_good, 150, "150 runs with %u restores are as undisturbed ones: %u results, %u late", n_runs, n_out, n_late);
+	is_int(n_good, 150, "150 runs with %u restores are as undisturbed ones: %u results, %u late", n_runs,
+	    n_out, n_late);
 	ok(n_runs > 300 && n_late > 1000, "which have seen enough");
 }
 
@@ -278,7 +281,8 @@ static void test_watermark_minimum(void)
 	make_group(&b, 3, nd);
 	restore(&a, &b);
 	for (uint32_t i = 0; i < 3; i++)
-		is_int(b.op[i]->watermark, 50, "subtask %u of three begins with the least of two watermarks", i);
+		is_int(b.op[i]->watermark, 50, "subtask %u of three begins with the least of two watermarks",
+		    i);
 	fake_advance(a.op[0], WEIR_MAX_TIMESTAMP);
 	fake_advance(a.op[1], WEIR_MAX_TIMESTAMP);
 	free_group(&b);
@@ -355,7 +359,8 @@ static int64_t read_digits(const void *buf, uint32_t len, void *v, uint32_t cap)
 
 static void test_serialized(void)
 {
-	static const weir_type digits = { sizeof(weir_type), "digits", sizeof(int64_t), 1, write_digits, read_digits };
+	static const weir_type digits = { sizeof(weir_type), "digits", sizeof(int64_t), 1, write_digits,
+		read_digits };
 	struct graph_node *nd = window_node(10, 0, WEIR_EVENT_TIME, true);
 	weir_function agg = total;
 	struct snapshot_writer w;
@@ -375,7 +380,8 @@ static void test_serialized(void)
 	add(a.op[0], 3, 13, 5);
 	snapshot_writer_init(&w);
 	snapshot_begin(&w, &op_id);
-	ok(a.op[0]->type->snapshot(a.op[0], 1, &w, &e) < 0, "one that cannot be written declines the checkpoint");
+	ok(a.op[0]->type->snapshot(a.op[0], 1, &w, &e) < 0,
+	    "one that cannot be written declines the checkpoint");
 	like(e.msg, "the serializer of type digits refused an accumulator (returned -5)", "with its type");
 	snapshot_writer_fini(&w);
 	free_group(&a);

@@ -9,9 +9,9 @@
  * A message's own timestamp is the time of its making.  With a watermark strategy the source stamps
  * records by its assigner and emits a watermark after each batch; it is never idle.
  *
- * Splits: as many as the source's max parallelism, which a job keeps when it is rescaled.  The k-th number, from
- * 0, is of split k mod their count; subtask s of n has the splits s, s + n, s + 2n …, and brings their numbers
- * in ascending order.  State: the next number of each split.
+ * Splits: as many as the source's max parallelism, which a job keeps when it is rescaled.  The k-th
+ * number, from 0, is of split k mod their count; subtask s of n has the splits s, s + n, s + 2n … and
+ * brings their numbers in ascending order.  State: the next number of each split.
  */
 #include <inttypes.h>
 
@@ -221,7 +221,8 @@ static void add_split(struct sequence *s, uint64_t next)
 	s->splits[i].next = next;
 }
 
-static int sequence_snapshot(struct operator *op, uint64_t checkpoint_id, struct snapshot_writer *w, struct err *e)
+static int sequence_snapshot(struct operator* op, uint64_t checkpoint_id, struct snapshot_writer *w,
+    struct err *e)
 {
 	const struct sequence *s = (const struct sequence *)(const void *)op;
 
@@ -255,8 +256,9 @@ static int sequence_restore(struct operator *op, struct snapshot_part *part, str
 		return err_set(e, ERR_INVALID, "its state is damaged or another operator's");
 	if (from != s->from || n_all != s->n_all_splits)
 		return err_set(e, ERR_INVALID,
-		    "its state is of numbers from %" PRId64 " in %" PRIu32 " splits, the job's are from %" PRId64
-		    " in %" PRIu32, from, n_all, s->from, s->n_all_splits);
+		    "its state is of numbers from %" PRId64 " in %" PRIu32
+		    " splits, the job's are from %" PRId64 " in %" PRIu32,
+		    from, n_all, s->from, s->n_all_splits);
 	while (part->p < part->end) {
 		uint64_t next = snapshot_get_u64(part);
 
@@ -316,7 +318,9 @@ static enum source_status sequence_poll(struct operator *op, int64_t *deadline_n
 	uint64_t due = n_due(s, task_mono_ns(op->task));
 
 	for (unsigned i = 0; i < BATCH && s->n_emitted < due; i++) {
-		weir_message msg = { .struct_size = sizeof(msg), .timestamp_ms = wall_ms, .topic = "sequence" };
+		weir_message msg = {
+			.struct_size = sizeof(msg), .timestamp_ms = wall_ms, .topic = "sequence"
+		};
 		int64_t value;
 
 		if (!next_number(s, &value))
@@ -343,7 +347,8 @@ static enum source_status sequence_poll(struct operator *op, int64_t *deadline_n
 	if (s->n_emitted < due)
 		return SOURCE_MORE;
 	*deadline_ns = s->start_ns +
-	    (int64_t)((double)s->n_emitted * (double)task_parallelism(op->task) / (double)s->rate * (double)NS_PER_S);
+	    (int64_t)((double)s->n_emitted * (double)task_parallelism(op->task) / (double)s->rate *
+		(double)NS_PER_S);
 	return SOURCE_WAIT;
 }
 

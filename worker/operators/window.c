@@ -356,7 +356,8 @@ static int put_entry(void *arg, struct keyed_entry *entry)
 	return put_acc(ew, entry);
 }
 
-static int window_snapshot(struct operator *op, uint64_t checkpoint_id, struct snapshot_writer *sw, struct err *e)
+static int window_snapshot(struct operator* op, uint64_t checkpoint_id, struct snapshot_writer *sw,
+    struct err *e)
 {
 	struct window_op *w = (struct window_op *)(void *)op;
 	struct entry_writer ew = { .w = w, .to = sw, .e = e };
@@ -395,8 +396,9 @@ static int get_acc(struct window_op *w, struct snapshot_part *part, void *acc, s
 	else
 		n = type->deserialize(p, (uint32_t)len, acc, type->size);
 	if (n != type->size)
-		return err_set(e, ERR_INVALID, "an accumulator of %zu bytes does not fit type %s, which has %u", len,
-		    type->name, type->size);
+		return err_set(e, ERR_INVALID,
+		    "an accumulator of %zu bytes does not fit type %s, which has %u", len, type->name,
+		    type->size);
 	return 0;
 }
 
@@ -412,7 +414,8 @@ static int restore_entry(struct window_op *w, struct snapshot_part *part, struct
 	bool added;
 
 	if (part->bad || key_len > KEYED_KEY_MAX || (!by_content && key_len != sizeof(key.num)))
-		return err_set(e, ERR_INVALID, "a key of key group %u is damaged or of another kind", part->key_group);
+		return err_set(e, ERR_INVALID, "a key of key group %u is damaged or of another kind",
+		    part->key_group);
 	if (by_content) {
 		key.data = p;
 		key.len = (uint32_t)key_len;

@@ -434,12 +434,13 @@ static int restore_part(void *arg, struct snapshot_part *part, struct err *e)
 	struct operator *op = r->op;
 
 	if (op->type->restore == NULL)
-		return err_set(e, ERR_INVALID, "an operator of type %s keeps no state, and there is some for it",
-		    op->type->name);
+		return err_set(e, ERR_INVALID,
+		    "an operator of type %s keeps no state, and there is some for it", op->type->name);
 	if (part->keyed) {
 		if (r->max_parallelism != op->task->max_parallelism)
 			return err_set(e, ERR_INVALID,
-			    "its keyed state was written with max parallelism %" PRIu32 ", the job has %" PRIu32,
+			    "its keyed state was written with max parallelism %" PRIu32
+			    ", the job has %" PRIu32,
 			    r->max_parallelism, op->task->max_parallelism);
 		if (part->key_group < r->first_group || part->key_group >= r->end_group)
 			return 0;

@@ -165,8 +165,9 @@ static int snapshot(struct task *t, struct pending_checkpoint *p, struct err *e)
 	p->sync_ns = p->taken_ns - start_ns;
 	task_check_user_error(t);
 	if (rc == 0 && p->state.len > STATE_MAX)
-		return err_set(e, ERR_UNAVAILABLE, "its state of %zu bytes is more than the %zu that fit into a message",
-		    p->state.len, (size_t)STATE_MAX);
+		return err_set(e, ERR_UNAVAILABLE,
+		    "its state of %zu bytes is more than the %zu that fit into a message", p->state.len,
+		    (size_t)STATE_MAX);
 	return rc;
 }
 
@@ -247,7 +248,8 @@ static void on_abort(struct task *t, uint64_t id)
 		return;
 	if (c->drained) {
 		/* Its windows have fired for the end of time: only the last checkpoint leads back. */
-		task_fail(t, "savepoint %" PRIu64 " was given up after the stream had been drained for it", id);
+		task_fail(t, "savepoint %" PRIu64 " was given up after the stream had been drained for it",
+		    id);
 		return;
 	}
 	c->stop_id = 0;

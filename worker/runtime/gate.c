@@ -338,7 +338,8 @@ static bool read_input(struct gate *g, struct input *in)
 		/* Behind the operators: the record lay in the ring for them. */
 		ring_release(&in->ring);
 		task_point(t);
-		if (__builtin_expect(t->hot.stopping || t->hot.timers_due || t->hot.interrupt || in->blocked, 0))
+		if (__builtin_expect(t->hot.stopping || t->hot.timers_due || t->hot.interrupt || in->blocked,
+			0))
 			return true;
 	}
 	return true;
@@ -358,7 +359,7 @@ void gate_run(struct gate *g)
 {
 	struct task *t = g->task;
 
-	/* With a savepoint to stop with the task ends no earlier than that is complete: its sinks are to hear it. */
+	/* With a savepoint to stop with it ends no earlier than that is complete: sinks are to hear it. */
 	while (!t->hot.stopping && (g->n_ended < g->n_inputs || t->checkpoints.stop_id != 0)) {
 		bool any = false;
 
@@ -368,8 +369,8 @@ void gate_run(struct gate *g)
 		}
 		if (t->hot.timers_due)
 			chain_run_timers(t->chain);
-		for (uint32_t n = 0; n < g->n_inputs && !t->hot.stopping && !t->hot.timers_due && !t->hot.interrupt;
-		     n++) {
+		for (uint32_t n = 0;
+		     n < g->n_inputs && !t->hot.stopping && !t->hot.timers_due && !t->hot.interrupt; n++) {
 			struct input *in = &g->inputs[g->next];
 
 			g->next = g->next + 1 == g->n_inputs ? 0 : g->next + 1;

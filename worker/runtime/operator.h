@@ -76,9 +76,9 @@ struct operator_type {
 	 * State.  snapshot: write what a restored one needs, on the fiber at a barrier, without waiting; the
 	 * operator's section is open.  0, or SNAPSHOT_PENDING: written, but effects of earlier records are still
 	 * under way (messages not yet delivered): task_snapshot_done is due when they are.  -1: the checkpoint is declined.
-	 * restore: once for each part, after open, before the first element; parts of all subtasks come, keyed ones
-	 * only for own key groups.  A source hears of old subtasks that had ended by themselves, and have no other
-	 * part, by an entry "finished": u32 subtask, u32 parallelism.  NULL both: no state.
+	 * restore: once for each part, after open, before the first element; parts of all subtasks come,
+	 * keyed ones only for own key groups.  A source hears of old subtasks that had ended by themselves,
+	 * and have no other part, by an entry "finished": u32 subtask, u32 parallelism.  NULL both: no state.
 	 */
 	int (*snapshot)(struct operator *op, uint64_t checkpoint_id, struct snapshot_writer *w, struct err *e);
 	int (*restore)(struct operator *op, struct snapshot_part *part, struct err *e);

@@ -360,8 +360,8 @@ void keyed_table_remove(struct keyed_table *t, arena_ref ref)
 	}
 }
 
-static int each_slot(const struct keyed_table *t, const struct keyed_slot *slots, uint32_t from, uint32_t mask,
-    int (*fn)(void *arg, struct keyed_entry *e), void *arg)
+static int each_slot(const struct keyed_table *t, const struct keyed_slot *slots, uint32_t from,
+    uint32_t mask, int (*fn)(void *arg, struct keyed_entry *e), void *arg)
 {
 	int rc = 0;
 
@@ -371,7 +371,8 @@ static int each_slot(const struct keyed_table *t, const struct keyed_slot *slots
 	return rc;
 }
 
-int keyed_table_each(const struct keyed_table *t, uint32_t i, int (*fn)(void *arg, struct keyed_entry *e), void *arg)
+int keyed_table_each(const struct keyed_table *t, uint32_t i, int (*fn)(void *arg, struct keyed_entry *e),
+    void *arg)
 {
 	const struct keyed_group *g = &t->groups[i];
 	int rc = 0;

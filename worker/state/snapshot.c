@@ -238,7 +238,8 @@ static const char *next_part(struct snapshot_part *body, struct snapshot_part *p
 	return body->bad ? "it ends within a part" : NULL;
 }
 
-static int each_part(const void *data, struct snapshot_part body, snapshot_part_fn *fn, void *arg, struct err *e)
+static int each_part(const void *data, struct snapshot_part body, snapshot_part_fn *fn, void *arg,
+    struct err *e)
 {
 	int64_t last_group = -1;
 
@@ -273,8 +274,8 @@ static bool next_section(struct snapshot_part *all, struct id128 *id, struct sna
 	return !all->bad;
 }
 
-int snapshot_each(const void *data, size_t len, const struct id128 *operator_id, snapshot_part_fn *fn, void *arg,
-    struct err *e)
+int snapshot_each(const void *data, size_t len, const struct id128 *operator_id, snapshot_part_fn *fn,
+    void *arg, struct err *e)
 {
 	struct snapshot_part all = { .p = data, .end = len > 0 ? (const uint8_t *)data + len : data };
 
