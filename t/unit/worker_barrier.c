@@ -1,5 +1,6 @@
 /*
- * Barriers at the input gate: the bookkeeping by itself; then on rings of the test's own: what comes before the snapshot and what after it, an abort while inputs are held back, damage.
+ * Barriers at the input gate: the bookkeeping by itself; then on rings of the test's own: what comes
+ * before the snapshot and what after it, an abort while inputs are held back, a stop, damage.
  */
 #include "t/unit/gate_fixture.h"
 

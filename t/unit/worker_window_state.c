@@ -1,6 +1,7 @@
 /*
  * State of the window operator and of the watermarks before it: a snapshot at a random point,
- * restored into one, two or three subtasks, gives what an undisturbed one gives; damaged state is refused with a sentence.
+ * restored into one, two or three subtasks, gives what an undisturbed one gives; damaged state is refused
+ * with a sentence.
  */
 #include "t/tap.h"
 #include "t/unit/window_fixture.h"
