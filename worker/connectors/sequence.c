@@ -38,6 +38,8 @@ struct sequence {
 	/* own splits, by their next number: the first is due. A ring: mostly the first goes to the end. */
 	struct split {
 		uint64_t next; /* number less `from` */
+		int64_t row;   /* how many the split has brought */
+		uint32_t idx;
 	} *splits;
 	uint32_t n_splits, first_split;
 	uint32_t n_all_splits;
@@ -194,21 +196,27 @@ static void make_splits(struct sequence *s)
 	s->n_all_splits = task_max_parallelism(s->op.task);
 	s->splits = xcalloc(s->n_all_splits, sizeof(*s->splits));
 	for (uint32_t i = task_subtask(s->op.task); i < s->n_all_splits; i += n)
-		s->splits[s->n_splits++].next = i;
+		s->splits[s->n_splits++] = (struct split){ .next = i, .idx = i };
 }
 
 /* The first split's number is out: put it where its next one comes. */
 static void advance(struct sequence *s)
 {
-	const uint64_t next = split_at(s, 0)->next + s->n_all_splits;
+	struct split *first = &s->splits[s->first_split], out;
 	uint32_t i = s->n_splits - 1;
 
+	first->next += s->n_all_splits;
+	first->row++;
+	/* The place of the first is that behind the last. */
 	if (++s->first_split == s->n_splits)
 		s->first_split = 0;
-	/* Not at the end only after a restore, when splits of several subtasks came together. */
-	for (; i > 0 && split_at(s, i - 1)->next > next; i--)
+	if (i == 0 || split_at(s, i - 1)->next < first->next)
+		return;
+	/* Only after a restore, when splits of several subtasks came together. */
+	out = *first;
+	for (; i > 0 && split_at(s, i - 1)->next > out.next; i--)
 		*split_at(s, i) = *split_at(s, i - 1);
-	split_at(s, i)->next = next;
+	*split_at(s, i) = out;
 }
 
 /* In ascending order; there is room for all. */
@@ -218,7 +226,9 @@ static void add_split(struct sequence *s, uint64_t next)
 
 	for (; i > 0 && s->splits[i - 1].next > next; i--)
 		s->splits[i] = s->splits[i - 1];
-	s->splits[i].next = next;
+	s->splits[i] = (struct split){ .next = next,
+		.row = (int64_t)(next / s->n_all_splits),
+		.idx = (uint32_t)(next % s->n_all_splits) };
 }
 
 static int sequence_snapshot(struct operator* op, uint64_t checkpoint_id, struct snapshot_writer *w,
@@ -325,8 +335,8 @@ static enum source_status sequence_poll(struct operator *op, int64_t *deadline_n
 
 		if (!next_number(s, &value))
 			return SOURCE_END;
-		msg.partition = (int32_t)(split_at(s, 0)->next % s->n_all_splits);
-		msg.offset = (int64_t)(split_at(s, 0)->next / s->n_all_splits);
+		msg.partition = (int32_t)s->splits[s->first_split].idx;
+		msg.offset = s->splits[s->first_split].row;
 		msg.value = &value;
 		msg.value_len = sizeof(value);
 		op->current_ts = op->col.ts = wall_ms;
