@@ -124,7 +124,7 @@ static struct pending *find_pending(const struct coordinator *c, uint64_t id)
 {
 	struct pending *p;
 
-	TAILQ_FOREACH(p, &c->pending, link) {
+	for (p = TAILQ_FIRST(&c->pending); p != NULL; p = TAILQ_NEXT(p, link)) {
 		if (p->id == id)
 			return p;
 	}
@@ -380,7 +380,7 @@ void coordinator_stop(struct coordinator *c, const char *why)
 	c->overdone.code = ERR_NONE;
 	do {
 		/* From the start each time: what is told may be answered by another call. */
-		TAILQ_FOREACH(p, &c->pending, link) {
+		for (p = TAILQ_FIRST(&c->pending); p != NULL; p = TAILQ_NEXT(p, link)) {
 			if (!p->storing) {
 				fail(c, p, false, ERR_CONFLICT, why);
 				break;
@@ -399,7 +399,7 @@ void coordinator_on_finished(struct coordinator *c, uint64_t attempt, uint32_t v
 	c->tasks[idx].finished = true;
 	c->n_finished++;
 	do {
-		TAILQ_FOREACH(p, &c->pending, link) {
+		for (p = TAILQ_FIRST(&c->pending); p != NULL; p = TAILQ_NEXT(p, link)) {
 			if (p->storing || p->attempt != c->attempt || p->record->subtasks[idx].acked)
 				continue;
 			mark_finished(p, (uint32_t)idx, clock_wall_ms(c->clock));
@@ -472,7 +472,7 @@ void coordinator_on_time(struct coordinator *c)
 	struct pending *p;
 
 	do {
-		TAILQ_FOREACH(p, &c->pending, link) {
+		for (p = TAILQ_FIRST(&c->pending); p != NULL; p = TAILQ_NEXT(p, link)) {
 			if (p->deadline_ns <= now) {
 				fail(c, p, true, ERR_TIMEOUT,
 				    log_fmt("it expired after %" PRId64 " ms, %s", c->settings.timeout_ms,
@@ -497,7 +497,7 @@ int64_t coordinator_deadline_ns(const struct coordinator *c)
 	int64_t earliest = is_periodic(c) ? due_ns(c) : INT64_MAX;
 	const struct pending *p;
 
-	TAILQ_FOREACH(p, &c->pending, link) {
+	for (p = TAILQ_FIRST(&c->pending); p != NULL; p = TAILQ_NEXT(p, link)) {
 		if (p->deadline_ns < earliest)
 			earliest = p->deadline_ns;
 	}
@@ -533,7 +533,7 @@ bool coordinator_storing(const struct coordinator *c)
 {
 	const struct pending *p;
 
-	TAILQ_FOREACH(p, &c->pending, link) {
+	for (p = TAILQ_FIRST(&c->pending); p != NULL; p = TAILQ_NEXT(p, link)) {
 		if (p->storing && p->kind != CHECKPOINT_SAVEPOINT)
 			return true;
 	}

@@ -85,7 +85,7 @@ static void perform(const struct work *w, struct storage_answer *a)
 	}
 	if (w->cb != NULL)
 		w->cb(w->arg, a);
-	for (uint32_t i = 0; i < a->n_entries; i++)
+	for (uint32_t i = 0; entries != NULL && i < a->n_entries; i++)
 		free(entries[i].name);
 	free(entries);
 	free(path);
