@@ -245,11 +245,28 @@ void kafka_client_tag(rd_kafka_t *rk, rd_kafka_topic_partition_t *p, int64_t off
 	}
 }
 
-bool kafka_client_has_tag(const rd_kafka_topic_partition_t *p, const char *tag)
+/* Was this offset committed by this very job? */
+static bool has_tag(const rd_kafka_topic_partition_t *p, const char *tag)
 {
 	size_t len = strlen(tag);
 
 	return p->metadata_size >= len && memcmp(p->metadata, tag, len) == 0;
+}
+
+int kafka_client_group_start(const struct kafka_options *o, const rd_kafka_topic_partition_t *p,
+    const char *tag, int64_t *start, struct err *e)
+{
+	bool of_group = o->startup == KAFKA_START_GROUP;
+
+	if (p->offset >= 0 && (of_group || has_tag(p, tag)))
+		*start = p->offset;
+	else if (of_group && o->reset == KAFKA_RESET_NONE)
+		return err_set(e, ERR_NOT_FOUND,
+		    "topic %s, partition %" PRId32 ": group %s has no offset, and auto.offset.reset is none",
+		    o->topic, p->partition, o->group_id);
+	else if (of_group && o->reset == KAFKA_RESET_LATEST)
+		*start = RD_KAFKA_OFFSET_END;
+	return 0;
 }
 
 int64_t kafka_client_behind(rd_kafka_t *rk, const char *topic, int32_t partition, int64_t position)

@@ -53,7 +53,9 @@ int kafka_client_unanswered(const struct kafka_options *o, int resp_err, const c
 /* An offset to be committed, by whom. */
 void kafka_client_tag(struct rd_kafka_s *rk, struct rd_kafka_topic_partition_s *p, int64_t offset,
     const char *tag);
-bool kafka_client_has_tag(const struct rd_kafka_topic_partition_s *p, const char *tag);
+/* Where a partition starts by p, what the group has of it; *start stays when that says nothing. 0 or -1. */
+int kafka_client_group_start(const struct kafka_options *o, const struct rd_kafka_topic_partition_s *p,
+    const char *tag, int64_t *start, struct err *e);
 
 /* Messages known to be behind a position (negative: none is known), -1: unknown. Does not ask the broker. */
 int64_t kafka_client_behind(struct rd_kafka_s *rk, const char *topic, int32_t partition, int64_t position);

@@ -307,37 +307,16 @@ static enum kafka_step find_partitions(struct kafka_fetcher *f, struct err *e)
 	return f->step == STEP_DONE ? KAFKA_STEP_READY : KAFKA_STEP_AGAIN;
 }
 
-static rd_kafka_topic_partition_list_t *list_of_found(const struct kafka_fetcher *f)
+/* What has ended may be deleted by now, and is not fetched. */
+static rd_kafka_topic_partition_list_t *list_of_found(const struct kafka_fetcher *f, bool ended_too)
 {
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)f->n_found);
 
 	for (uint32_t i = 0; i < f->n_found; i++)
-		rd_kafka_topic_partition_list_add(list, f->config.options->topic, f->found[i].partition)
-		    ->offset = f->found[i].start;
+		if (ended_too || !f->found[i].ended)
+			rd_kafka_topic_partition_list_add(list, f->config.options->topic, f->found[i].partition)
+			    ->offset = f->found[i].start;
 	return list;
-}
-
-static int start_of_group(struct kafka_fetcher *f, const rd_kafka_topic_partition_list_t *list, struct err *e)
-{
-	const struct kafka_options *o = f->config.options;
-	bool of_group = o->startup == KAFKA_START_GROUP;
-
-	for (uint32_t i = 0; i < f->n_found; i++) {
-		const rd_kafka_topic_partition_t *p = &list->elems[i];
-
-		if (f->found[i].placed)
-			continue;
-		if (p->offset >= 0 && (of_group || kafka_client_has_tag(p, f->commit_tag)))
-			f->found[i].start = p->offset;
-		else if (of_group && o->reset == KAFKA_RESET_NONE)
-			return err_set(e, ERR_NOT_FOUND,
-			    "topic %s, partition %" PRId32
-			    ": group %s has no offset, and auto.offset.reset is none",
-			    o->topic, p->partition, o->group_id);
-		else if (of_group && o->reset == KAFKA_RESET_LATEST)
-			f->found[i].start = RD_KAFKA_OFFSET_END;
-	}
-	return 0;
 }
 
 /*
@@ -347,7 +326,7 @@ static int start_of_group(struct kafka_fetcher *f, const rd_kafka_topic_partitio
 static enum kafka_step find_start(struct kafka_fetcher *f, struct err *e)
 {
 	const struct kafka_options *o = f->config.options;
-	rd_kafka_topic_partition_list_t *list = list_of_found(f);
+	rd_kafka_topic_partition_list_t *list = list_of_found(f, true);
 	rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR_NO_ERROR;
 	enum kafka_step result = KAFKA_STEP_AGAIN;
 	bool of_time = o->startup == KAFKA_START_TIMESTAMP;
@@ -365,13 +344,15 @@ static enum kafka_step find_start(struct kafka_fetcher *f, struct err *e)
 		err = rd_kafka_committed(f->rk, list, KAFKA_CALL_MS);
 		for (int i = 0; err == RD_KAFKA_RESP_ERR_NO_ERROR && i < list->cnt; i++)
 			err = list->elems[i].err;
-		if (err == RD_KAFKA_RESP_ERR_NO_ERROR && start_of_group(f, list, e) < 0)
-			result = KAFKA_STEP_FAILED;
+		for (uint32_t i = 0; err == RD_KAFKA_RESP_ERR_NO_ERROR && i < f->n_found; i++)
+			if (!f->found[i].placed &&
+			    kafka_client_group_start(o, &list->elems[i], f->commit_tag, &f->found[i].start, e) < 0)
+				result = KAFKA_STEP_FAILED;
 	}
 	if (err == RD_KAFKA_RESP_ERR_NO_ERROR && result == KAFKA_STEP_AGAIN) {
 		/* "The end" as a number: in a checkpoint it must mean the end of now. */
 		rd_kafka_topic_partition_list_destroy(list);
-		list = list_of_found(f);
+		list = list_of_found(f, true);
 		err = kafka_client_end_as_number(f->rk, list);
 		for (uint32_t i = 0; err == RD_KAFKA_RESP_ERR_NO_ERROR && i < f->n_found; i++)
 			f->found[i].start = list->elems[i].offset;
@@ -391,7 +372,7 @@ static enum kafka_step find_start(struct kafka_fetcher *f, struct err *e)
 
 static enum kafka_step find_stop(struct kafka_fetcher *f, struct err *e)
 {
-	rd_kafka_topic_partition_list_t *list = list_of_found(f);
+	rd_kafka_topic_partition_list_t *list = list_of_found(f, true);
 	rd_kafka_resp_err_t err;
 	enum kafka_step result = KAFKA_STEP_ADOPT;
 
@@ -411,15 +392,10 @@ static enum kafka_step find_stop(struct kafka_fetcher *f, struct err *e)
 
 static enum kafka_step assign(struct kafka_fetcher *f, struct err *e)
 {
-	rd_kafka_topic_partition_list_t *list = list_of_found(f);
+	rd_kafka_topic_partition_list_t *list = list_of_found(f, false);
 	rd_kafka_error_t *error = NULL;
 	rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR_NO_ERROR;
 
-	/* What has ended may be deleted by now, and is not asked for. */
-	for (uint32_t i = 0; i < f->n_found; i++)
-		if (f->found[i].ended)
-			rd_kafka_topic_partition_list_del(list, f->config.options->topic,
-			    f->found[i].partition);
 	if (list->cnt == 0)
 		; /* nothing to assign */
 	else if (!f->first_done)

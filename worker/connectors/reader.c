@@ -223,19 +223,14 @@ void reader_restore_split(struct reader *r, uint32_t split, const struct reader_
 		r->restored_watermark = state->watermark;
 }
 
-static void say_watermark(struct reader *r, int64_t ts)
-{
-	r->watermark = ts;
-	r->op->watermark = ts;
-	r->op->out->watermark(r->op->out, ts);
-}
-
 void reader_discovered(struct reader *r, bool bounded)
 {
 	r->discovered = true;
 	r->bounded = bounded;
-	if (r->has_strategy && r->restored_watermark != INT64_MAX && r->restored_watermark > r->watermark)
-		say_watermark(r, r->restored_watermark);
+	if (r->has_strategy && r->restored_watermark != INT64_MAX && r->restored_watermark > r->watermark) {
+		r->watermark = r->op->watermark = r->restored_watermark;
+		r->op->out->watermark(r->op->out, r->watermark);
+	}
 	r->restored_watermark = INT64_MAX;
 }
 
@@ -327,8 +322,10 @@ static void emit_watermark(struct reader *r, int64_t now_ns)
 		return;
 	}
 	if (r->has_strategy && low > r->watermark) {
+		r->watermark = low;
 		r->watermark_ns = now_ns;
-		say_watermark(r, low);
+		r->op->watermark = low;
+		r->op->out->watermark(r->op->out, low);
 	}
 }
 
@@ -441,7 +438,7 @@ enum source_status reader_poll(struct reader *r, int64_t *deadline_ns)
 {
 	struct err e = { 0 };
 	int64_t now_ns, next_ns, at_ns;
-	int n;
+	int n, i;
 
 	if (r->next_in_batch == r->n_batch) {
 		n = r->n_splits == 0 ? 0 : r->fetcher->fetch(r->fetcher, r->batch, READER_BATCH, &e);
@@ -455,8 +452,9 @@ enum source_status reader_poll(struct reader *r, int64_t *deadline_ns)
 		advance_idle_clock(r);
 	}
 	n = r->n_batch;
-	while (r->next_in_batch < n && !stopping(r)) {
-		take(r, &r->batch[r->next_in_batch++]);
+	for (i = r->next_in_batch; i < n && !stopping(r);) {
+		take(r, &r->batch[i]);
+		r->next_in_batch = ++i;
 		task_point(r->op->task);
 		if (task_interrupted(r->op->task))
 			break;
@@ -465,7 +463,7 @@ enum source_status reader_poll(struct reader *r, int64_t *deadline_ns)
 	count_batch(r, now_ns);
 	if (stopping(r))
 		return SOURCE_WAIT;
-	if (r->next_in_batch < n)
+	if (i < n)
 		return SOURCE_MORE;
 	next_ns = find_idle(r);
 	if (all_finished(r))
