@@ -10,7 +10,7 @@
 #include "worker/state/checkpoint_file.h"
 
 static struct checkpoint_task tasks[] = {
-	{ { { 1 } }, 0, 2, 128, false, "input-0 at 417, input-1 at 398, input-2 at 405", 48 },
+	{ { { 1 } }, 0, 2, 128, false, "input-0 at 417, input-1 at 398, input-2 at 405", 46 },
 	{ { { 1 } }, 1, 2, 128, true, NULL, 0 },
 	{ { { 2, 9 } }, 0, 1, 64, false, "", 0 },
 	{ { { 3 } }, 0, 3, 3, false, "zero", 4 },
