@@ -312,12 +312,22 @@ static void test_interrupted(void)
 	is_str(got.err.msg, "no space left on device", "with the reason");
 	ok(find() && got.highest_id == 2, "and leaves nothing");
 	fail_first = 0;
-	ASSERT(chmod(checkpoints, 0500) == 0);
-	if (getuid() == 0)
-		ok(true, "root may write everywhere");
-	else
-		ok(!put(1, &other, NULL), "without permission it is refused");
-	ASSERT(chmod(checkpoints, 0700) == 0);
+}
+
+/* Another user's directory; root would be let in. */
+static void test_permission(void)
+{
+	bool root = geteuid() == 0;
+
+	ASSERT(chmod(dir, root ? 0700 : 0) == 0 && (!root || seteuid(65534) == 0));
+	ok(!find() && got.id == 0, "without permission to look, none is found and that is an error");
+	like(got.err.msg, "Permission denied", "which is said");
+	ok(!put(3, &job, NULL), "nor is one stored");
+	like(got.err.msg, dir, "with the path");
+	ok(!open_path(saves), "nor opened");
+	like(got.err.msg, "_metadata: Permission denied", "with the file");
+	ASSERT((!root || seteuid(0) == 0) && chmod(dir, 0700) == 0);
+	ok(find() && got.id == 2, "nothing is lost by it");
 }
 
 static void test_savepoints(void)
@@ -395,6 +405,7 @@ int main(void)
 	test_put_and_find();
 	test_damage();
 	test_interrupted();
+	test_permission();
 	test_savepoints();
 	test_disposal();
 	checkpoint_store_destroy(cs);
