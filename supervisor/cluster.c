@@ -358,6 +358,7 @@ struct cluster *cluster_create(const struct cluster_config *cfg)
 	struct cluster *c = xcalloc(1, sizeof(*c));
 	struct children_config children = { .programs = child_programs_weir,
 		.stderr_fd = cfg->stderr_fd,
+		.lock_fd = cfg->workers_lock_fd,
 		.context = on_context,
 		.on_reaped = on_reaped,
 		.arg = c };
@@ -421,6 +422,8 @@ void cluster_destroy(struct cluster *c)
 	dispatcher_destroy(c->dispatcher);
 	event_free(c->turn);
 	event_free(c->timer);
+	if (c->lock_timer != NULL)
+		event_free(c->lock_timer);
 	free(c->links);
 	free(c->regions);
 	free(c->drains);

@@ -19,6 +19,7 @@ struct cluster_config {
 	struct event_base *base;
 	const struct conf *conf; /* with every directory resolved and made; borrowed until cluster_set_conf */
 	int stderr_fd;           /* where children write their log lines, too */
+	int workers_lock_fd;     /* inherited by TaskManagers, locked before jobs of the store go on; 0: none */
 	int64_t stop_grace_ms;   /* from SHUTDOWN to SIGKILL of a TaskManager */
 	/* After cluster_stop, once, from the loop: jobs, TaskManagers and the storage process are gone. */
 	void (*stopped)(void *arg);

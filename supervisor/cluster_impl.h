@@ -28,6 +28,8 @@ struct cluster {
 	struct jar_store *jars;
 	struct checkpoint_store *checkpoints;
 	struct operations *operations;
+	struct event *lock_timer; /* while a worker of an earlier supervisor lives */
+	bool lock_told;
 	uint32_t n_records; /* of the job store, still to be read at the start */
 	struct dispatcher *dispatcher;
 	struct gateway *gateway;

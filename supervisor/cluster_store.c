@@ -2,8 +2,10 @@
  * The state machines bound to files: artifacts, checkpoints, savepoints, and the job store, from which a new
  * JobManager goes on with the jobs of the one before.
  */
+#include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -227,7 +229,37 @@ static void on_records(void *arg, const struct storage_answer *a)
 		sweep_artifacts(c);
 }
 
+static void on_lock_timer(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	cluster_resume(arg);
+}
+
+/*
+ * Workers die with their supervisor, but the kernel may take its time.  A job does not go on beside its own
+ * earlier tasks, which nothing else fences.  No event tells the end of another process's lock.
+ */
+static bool workers_are_gone(struct cluster *c)
+{
+	static const struct timeval again = { 0, 10000 };
+
+	if (c->cfg.workers_lock_fd <= 0 || flock(c->cfg.workers_lock_fd, LOCK_EX | LOCK_NB) == 0)
+		return true;
+	if (!c->lock_told)
+		log_warnx("workers.alive",
+		    KV_MSG("a worker of an earlier supervisor is not gone yet; jobs of the job store go on "
+			   "when it is"));
+	c->lock_told = true;
+	if (c->lock_timer == NULL)
+		c->lock_timer = evtimer_new(c->cfg.base, on_lock_timer, c);
+	ASSERT(c->lock_timer != NULL && event_add(c->lock_timer, &again) == 0);
+	return false;
+}
+
 void cluster_resume(struct cluster *c)
 {
+	if (c->stopping || !workers_are_gone(c))
+		return;
 	storage_list_records(c->storage, on_records, c);
 }

@@ -5,6 +5,7 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
+use Fcntl qw(:flock);
 use Test::More;
 use Time::HiRes qw(sleep time);
 use Weir qw(wait_until build);
@@ -86,6 +87,17 @@ $before = latest($id);
 is($weir->stop, 0, 'stopped by SIGTERM');
 relaunched_with($id);
 cmp_ok(checkpoints($id)->{latest}{restored}{id}, '>=', $before, 'after SIGTERM, too');
+
+# An old worker that will not die would write beside the new ones: its job waits.
+kill_supervisor();
+open(my $lock, '+<', "$weir->{dir}/state/workers.lock") or die $!;
+wait_until('its workers let go of the lock', 5, sub { flock($lock, LOCK_EX | LOCK_NB) });
+$weir->launch;
+wait_until('the log tells that somebody has it', 5, sub { $weir->log_lines('workers.alive') });
+is($weir->get('/overview')->{taskmanagers} >= 0 && known($id), '', 'while an old worker lives the job does not go on');
+close $lock;
+wait_until('the job goes on', 10, sub { known($id) });
+$weir->wait_job($id, 'RUNNING', 10);
 
 # The newest one is damaged meanwhile.
 wait_until('three are kept', 10, sub { my @d = dirs($id); @d >= 3 });

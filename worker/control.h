@@ -208,6 +208,7 @@ struct inheritance {
 	int log_fd;                  /* taskmanager-N.log, O_APPEND */
 	int out_fd;                  /* taskmanager-N.out, becomes 1 and 2 */
 	int stderr_fd;               /* the supervisor's stderr, for log lines; -1: none */
+	int lock_fd;                 /* held while this process lives, see state_dir.h; -1: none */
 	int eventfds[CTL_MAX_SLOTS]; /* one a slot */
 	int log_level;               /* enum log_level */
 	uint32_t parent_pid;

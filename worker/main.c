@@ -443,20 +443,21 @@ static void say_hello(struct taskmanager *tm)
 static void adopt_inheritance(struct taskmanager *tm)
 {
 	struct inheritance *in = &tm->in;
-	int *keep[4 + CTL_MAX_SLOTS] = { &in->control_fd, &in->metrics_fd, &in->log_fd, &in->stderr_fd };
+	int *keep[5 + CTL_MAX_SLOTS] = { &in->control_fd, &in->metrics_fd, &in->log_fd, &in->stderr_fd,
+		&in->lock_fd };
 	char title[32];
 	struct adoption a = { .title = title,
 		.comm = tm->proc,
 		.parent_pid = (pid_t)in->parent_pid,
 		.output_fd = in->out_fd,
 		.keep = keep,
-		.n_keep = 4 + in->n_slots };
+		.n_keep = 5 + in->n_slots };
 
 	ASSERT(in->n_slots > 0 && in->n_slots <= CTL_MAX_SLOTS);
 	snprintf(tm->proc, sizeof(tm->proc), "tm-%" PRIu32, in->place);
 	snprintf(title, sizeof(title), "taskmanager %s", tm->proc);
 	for (uint32_t i = 0; i < in->n_slots; i++)
-		keep[4 + i] = &in->eventfds[i];
+		keep[5 + i] = &in->eventfds[i];
 	adopt(&a);
 	in->out_fd = STDOUT_FILENO;
 }
