@@ -296,6 +296,9 @@ void jm_on_stored(struct job_master *jm, uint64_t checkpoint_id, const char *pat
 			   " bytes, checkpointDuration=%" PRId64 " ms, finalizationTime=%" PRId64 " ms).",
 			checkpoint_id, jm->id_hex, c->state_bytes, c->end_ms - c->trigger_ms,
 			c->end_ms - c->latest_ack_ms));
+	/* Its attempt had ended before it was durable. */
+	if (jm->phase != JM_RUNNING && jm->phase != JM_FINISHING)
+		drop_stop(jm, "their attempt was over");
 	settle(jm);
 	wake(jm);
 }

@@ -157,6 +157,28 @@ static void test_stop(void)
 	jm_savepoint(f.jm, 7, JM_THEN_STOP, "/sp");
 	ack_all(1);
 	actions();
+	fail_attempt();
+	is_str(actions(), "drop:1/1 drop:2/1 release", "a failure while the savepoint is stored");
+	jm_on_stored(f.jm, 1, "file:/sp/a", NULL);
+	is_str(actions(), "done:7:conflict request:2", "the stop has failed; the job goes on");
+	is_int(latest(), 1, "from there");
+	jm_destroy(f.jm);
+
+	to_running_taking(0);
+	jm_savepoint(f.jm, 7, JM_THEN_STOP, "/sp");
+	ack_all(1);
+	jm_cancel(f.jm);
+	dropped(1);
+	dropped(2);
+	actions();
+	jm_on_stored(f.jm, 1, "file:/sp/a", NULL);
+	is_str(actions(), "done:7:conflict", "cancelled while the savepoint is stored: that was no stop, either");
+	jm_destroy(f.jm);
+
+	to_running_taking(0);
+	jm_savepoint(f.jm, 7, JM_THEN_STOP, "/sp");
+	ack_all(1);
+	actions();
 	jm_on_stored(f.jm, 1, NULL, &full);
 	is_str(actions(), "abort:1/1:1 abort:2/1:1 done:7:io", "a savepoint that cannot be stored");
 	is_job(JOB_RUNNING, "RUNNING 6", "after that");
