@@ -468,13 +468,18 @@ const struct kafka_split *kafka_fetcher_split(const struct kafka_fetcher *f, uin
 
 /* ------------------------------------------------------------------ slot */
 
-int kafka_fetcher_serve(struct kafka_fetcher *f, struct err *e)
+void kafka_fetcher_settle(struct kafka_fetcher *f, int wait_ms)
 {
 	rd_kafka_event_t *event;
 
-	rd_kafka_poll(f->rk, 0);
-	if (f->committing && (event = rd_kafka_queue_poll(f->commits, 0)) != NULL)
+	if (f->committing && (event = rd_kafka_queue_poll(f->commits, wait_ms)) != NULL)
 		committed(f, kafka_client_commit_result(event));
+}
+
+int kafka_fetcher_serve(struct kafka_fetcher *f, struct err *e)
+{
+	rd_kafka_poll(f->rk, 0);
+	kafka_fetcher_settle(f, 0);
 	if (f->fatal[0] != '\0')
 		return err_set(e, ERR_UNAVAILABLE, "topic %s: %s", f->config.options->topic, f->fatal);
 	return 0;

@@ -70,7 +70,9 @@ bool kafka_fetcher_take_down(struct kafka_fetcher *f);
 bool kafka_fetcher_committing(const struct kafka_fetcher *f);
 /* Commit the next offsets to be read to the group; negative ones are passed over. Does not wait. */
 void kafka_fetcher_commit(struct kafka_fetcher *f, const int64_t *positions);
-/* The same, and wait up to a second for it; connector thread. 0, or -1 with e filled. */
+/* Take the answer to a commit. Waiting is for the connector thread, when the slot is through with it. */
+void kafka_fetcher_settle(struct kafka_fetcher *f, int wait_ms);
+/* Commit and wait up to a second for it; connector thread. 0, or -1 with e filled. */
 int kafka_fetcher_commit_wait(struct kafka_fetcher *f, const int64_t *positions, struct err *e);
 /* Messages known to be behind the positions, -1: unknown. Does not ask the broker. */
 int64_t kafka_fetcher_pending(struct kafka_fetcher *f, const int64_t *positions);

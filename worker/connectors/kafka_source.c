@@ -16,6 +16,7 @@
 #include "worker/connectors/reader.h"
 
 #define COMMIT_EVERY_NS NS_PER_S
+#define LAST_COMMIT_MS  20 /* a broker answers it behind a fetch: the end of a task does not wait for that */
 #define RETRY_NS        (NS_PER_S / 2)
 #define UNANSWERED_NS   (10 * NS_PER_S) /* without an answer to a fetch, the broker counts as unreachable */
 #define SAY_AGAIN_NS    (60 * NS_PER_S)
@@ -104,20 +105,22 @@ static void run_prepare(void *arg)
 static void run_close(void *arg)
 {
 	struct kafka_source *s = arg;
-	const int64_t *last = NULL;
 	struct err e = { 0 };
 
 	/* What was read to the end is not read again by the next job of this group. Not after a failure or
-	 * a cancel: what is behind the last commit may not have come out of the job. Where checkpoints are
-	 * taken only the last complete one is sure to have. */
-	if (s->ended && !task_checkpointing(s->op.task))
-		last = s->positions;
-	else if (s->last_commit)
-		last = s->complete;
-	if (last != NULL && kafka_fetcher_commit_wait(s->fetcher, last, &e) < 0)
+	 * a cancel: what is behind the last commit may not have come out of the job. */
+	if (s->ended && !task_checkpointing(s->op.task) &&
+	    kafka_fetcher_commit_wait(s->fetcher, s->positions, &e) < 0)
 		log_warnx("kafka.commit_failed", KV_JOB(task_job_id(s->op.task)),
 		    KV_STR("topic", s->options.topic), KV_STR("reason", e.msg),
 		    KV_MSG("the last offsets were not committed to the group"));
+	/* Where checkpoints are taken, what the last complete one holds: for display, so not at any price. */
+	if (s->last_commit) {
+		kafka_fetcher_settle(s->fetcher, LAST_COMMIT_MS);
+		if (s->commit_due)
+			kafka_fetcher_commit(s->fetcher, s->complete);
+		kafka_fetcher_settle(s->fetcher, s->commit_due ? LAST_COMMIT_MS : 0);
+	}
 	kafka_fetcher_destroy(s->fetcher);
 	s->fetcher = NULL;
 }
