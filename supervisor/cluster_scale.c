@@ -80,9 +80,9 @@ void cluster_scale(struct cluster *c)
 	uint32_t n = (uint32_t)c->conf->taskmanagers, slots = (uint32_t)c->conf->slots, i;
 
 	for (i = 0; i < c->n_links; i++) {
-		if (c->drains[i] == DRAINED && i < n)
+		if (i < n && c->drains[i] == DRAINED)
 			fill(c, i);
-		else if (c->drains[i] == KEPT && i >= n)
+		else if (i >= n && c->drains[i] == KEPT)
 			drain(c, i, "fewer are configured");
 		else if (c->drains[i] == KEPT && tm_link_n_slots(c->links[i]) != slots &&
 		    is_idle(c, c->links[i]))
