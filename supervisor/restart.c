@@ -60,7 +60,8 @@ static bool within_rate(struct restart_strategy *r, const struct restart_setting
 	while (n_old < r->n_when && (r->when_ms[n_old] + s->rate_interval_ms <= now_ms))
 		n_old++;
 	r->n_when -= n_old;
-	memmove(r->when_ms, r->when_ms + n_old, (size_t)r->n_when * sizeof(*r->when_ms));
+	if (n_old > 0)
+		memmove(r->when_ms, r->when_ms + n_old, (size_t)r->n_when * sizeof(*r->when_ms));
 	if (r->n_when >= s->rate_max)
 		return false;
 	r->when_ms = xreallocarray(r->when_ms, (size_t)r->n_when + 1, sizeof(*r->when_ms));
