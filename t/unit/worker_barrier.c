@@ -69,6 +69,8 @@ static void test_bookkeeping(void)
 	start(&a, 2, false);
 	alignment_barrier(&a, 0, 5, &canceled);
 	ok(!alignment_holds(&a, 0), "at least once: nobody is held back");
+	ok(alignment_too_early(&a, 0, 6), "at least once: but at the next barrier");
+	ok(!alignment_too_early(&a, 1, 6), "at least once: not where the first one never came");
 	is_int(alignment_barrier(&a, 1, 5, &canceled), ALIGNMENT_COMPLETE, "at least once: but counted");
 	alignment_fini(&a);
 }
@@ -192,6 +194,20 @@ static void test_order(void)
 	end(&s, 0);
 	end(&s, 1);
 	run(&s, "r1 s1 a1 r100 e0 ", NULL, "at least once");
+
+	scene(&s, 2, true);
+	barrier(&s, 0, 1);
+	record(&s, 0, 1);
+	barrier(&s, 0, 2);
+	record(&s, 0, 2);
+	record(&s, 1, 100);
+	barrier(&s, 1, 1);
+	record(&s, 1, 101);
+	barrier(&s, 1, 2);
+	end(&s, 0);
+	end(&s, 1);
+	run(&s, "r1 r100 s1 a1 r101 s2 a2 r2 e0 ", NULL, "at least once, two under way");
+	is_int(said.n_declines, 0, "at least once, two under way: neither cancels the other");
 
 	scene(&s, 1, false);
 	watermark(&s, 0, 10);

@@ -46,6 +46,11 @@ static enum alignment_step look(struct alignment *a)
 	return ALIGNMENT_COMPLETE;
 }
 
+bool alignment_too_early(const struct alignment *a, uint32_t input, uint64_t id)
+{
+	return a->id != 0 && a->inputs[input].last_id == a->id && id > a->id;
+}
+
 enum alignment_step alignment_barrier(struct alignment *a, uint32_t input, uint64_t id, uint64_t *canceled)
 {
 	struct alignment_input *in = &a->inputs[input];

@@ -4,7 +4,8 @@
  *
  *   - An input whose barrier came is held back until all have (unless at-least-once).
  *   - An input that has ended counts as aligned for ever.
- *   - A newer barrier cancels the alignment of an older one.
+ *   - A newer barrier cancels the alignment of an older one, unless the input has brought that one's too:
+ *     with at-least-once it is held back then.
  *   - Barriers of checkpoints that are over or given up are dropped; ids on one input only grow.
  */
 #ifndef WORKER_RUNTIME_ALIGNMENT_H
@@ -39,6 +40,8 @@ void alignment_init(struct alignment *a, bool holds_back);
 void alignment_fini(struct alignment *a);
 void alignment_add_input(struct alignment *a);
 
+/* Whether a barrier must wait at the head of its input until the one that is being aligned is over. */
+bool alignment_too_early(const struct alignment *a, uint32_t input, uint64_t id);
 /* A barrier came. *canceled: the older checkpoint whose alignment it ends, 0: none. */
 enum alignment_step alignment_barrier(struct alignment *a, uint32_t input, uint64_t id, uint64_t *canceled);
 /* An input has ended: COMPLETE or WAITING. */

@@ -334,6 +334,11 @@ static bool read_input(struct gate *g, struct input *in)
 		default:
 			return n > 0;
 		}
+		if (__builtin_expect(el.kind == ELEM_BARRIER, 0) &&
+		    alignment_too_early(&g->alignment, (uint32_t)(in - g->inputs), (uint64_t)el.ts)) {
+			in->blocked = true;
+			return n > 0;
+		}
 		on_element(g, in, &el);
 		/* Behind the operators: the record lay in the ring for them. */
 		ring_release(&in->ring);
