@@ -9,7 +9,6 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
-#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "supervisor/checkpoint_retention.h"
@@ -267,19 +266,11 @@ static void store_when_complete(struct coordinator *c, struct pending *p)
 		.tasks = p->tasks,
 		.n_tasks = p->n_tasks };
 	struct err e;
-	size_t len;
-	void *data;
 
 	/* When all have ended nobody will ask for it, and the attempt is about to be over. */
 	if (p->record->n_acked < p->n_tasks || c->n_finished == c->n_tasks)
 		return;
-	data = checkpoint_file_encode(&f, &len);
-	if (len > CHECKPOINT_FILE_MAX)
-		err_set(&e, ERR_TOO_LARGE, "its state has %zu bytes, over the limit of %u", len,
-		    CHECKPOINT_FILE_MAX);
-	else
-		p->fd = file_memfd("checkpoint", data, len, &e);
-	free(data);
+	p->fd = retention_bytes(&f, &e);
 	if (p->fd < 0) {
 		fail(c, p, true, e.code, e.msg);
 		return;

@@ -90,8 +90,8 @@ struct cc_ops {
 	void (*notify)(void *arg, uint64_t checkpoint_id);
 	void (*abort)(void *arg, uint64_t checkpoint_id);
 	/*
-	 * Make it durable below `target` (where savepoints go; NULL: as the job's chk-<id>).  f is borrowed until
-	 * this returns; coordinator_on_stored follows, later and exactly once.
+	 * Make it durable below `target` (where savepoints go; NULL: as the job's chk-<id>).  f is borrowed
+	 * until this returns; coordinator_on_stored follows, later and exactly once.
 	 */
 	void (*store)(void *arg, const struct checkpoint_file *f, const char *target);
 	/* Remove one that a newer one subsumes, or that was durable too late; path as on_stored gave it. */
@@ -108,7 +108,7 @@ struct coordinator *coordinator_create(const struct id128 *job_id, const char *j
     void *arg);
 /* What is in progress is forgotten: no action is called. */
 void coordinator_destroy(struct coordinator *c);
-/* The job has ended: what a restart would begin with is let go of, statistics stay. After coordinator_stop. */
+/* The job has ended: what a restart would begin with is let go of. After coordinator_stop. */
 void coordinator_close(struct coordinator *c);
 
 /* The tasks of a new attempt, vertex after vertex; all RUNNING from now on: triggering begins. */

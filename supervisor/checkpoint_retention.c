@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 
 void retention_init(struct retention *r)
@@ -23,6 +24,21 @@ void retention_fini(struct retention *r)
 		close(r->latest_fd);
 	free(r->kept);
 	free(r->latest_path);
+}
+
+int retention_bytes(const struct checkpoint_file *f, struct err *e)
+{
+	size_t len;
+	void *data = checkpoint_file_encode(f, &len);
+	int fd = -1;
+
+	if (len > CHECKPOINT_FILE_MAX)
+		err_set(e, ERR_TOO_LARGE, "its state has %zu bytes, over the limit of %u", len,
+		    CHECKPOINT_FILE_MAX);
+	else
+		fd = file_memfd("checkpoint", data, len, e);
+	free(data);
+	return fd;
 }
 
 void retention_set_latest(struct retention *r, uint64_t id, int fd, enum checkpoint_kind kind,

@@ -25,6 +25,8 @@ struct retention {
 
 void retention_init(struct retention *r);
 void retention_fini(struct retention *r);
+/* What restarts read of it: all its bytes in a memfd, or -1. */
+int retention_bytes(const struct checkpoint_file *f, struct err *e);
 /* Takes ownership of fd. */
 void retention_set_latest(struct retention *r, uint64_t id, int fd, enum checkpoint_kind kind,
     const char *path);

@@ -34,7 +34,7 @@ struct checkpoint_answer {
 	/* find, open: what it holds, verified. NULL: find found none. */
 	const struct checkpoint_file *file;
 	int fd; /* a memfd with its bytes; -1: none. Whoever keeps it duplicates it. */
-	/* find: the highest number that is in use, damaged ones included, so that ids go on behind it. 0: none. */
+	/* find: the highest number in use, damaged ones included: ids go on behind it. 0: none. */
 	uint64_t highest_id;
 	const struct checkpoint_place *older; /* find: those below the one that was found, oldest first */
 	uint32_t n_older;

@@ -1,7 +1,7 @@
 /*
  * `_metadata`: a whole checkpoint or savepoint in one file.  Magic, format version, header, one
  * entry a subtask of each vertex with its task's bytes (worker/state/snapshot.h), and a checksum (XXH3-64)
- * of every block and of the whole.  Written by the supervisor from the acknowledgements, read by it at start and by
+ * of every block and of the whole.  Written by the supervisor from the acknowledgements, read by it and by
  * workers that restore.  It is complete and verifies, or it is refused with what is wrong and where.
  */
 #ifndef WORKER_STATE_CHECKPOINT_FILE_H
