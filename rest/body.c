@@ -4,9 +4,10 @@
 #include <string.h>
 
 #include "base/conf.h"
+#include "base/id.h"
 #include "base/mem.h"
 
-enum field_type { FIELD_STR, FIELD_STRS, FIELD_INT, FIELD_BOOL };
+enum field_type { FIELD_STR, FIELD_STRS, FIELD_INT, FIELD_BOOL, FIELD_ID, FIELD_FORMAT };
 
 struct field {
 	const char *name; /* NULL behind the last */
@@ -30,6 +31,24 @@ static const struct body_shape {
 		{ "savepointPath", FIELD_STR },
 		{ NULL, 0 },
 	    } },
+	/* Clients of 2.x send formatType and triggerId too. */
+	[BODY_SAVEPOINT] = { "SavepointTriggerRequestBody",
+	    {
+		{ "target-directory", FIELD_STR },
+		{ "cancel-job", FIELD_BOOL },
+		{ "formatType", FIELD_FORMAT },
+		{ "triggerId", FIELD_ID },
+		{ NULL, 0 },
+	    } },
+	[BODY_STOP] = { "StopWithSavepointRequestBody",
+	    {
+		{ "targetDirectory", FIELD_STR },
+		{ "drain", FIELD_BOOL },
+		{ "formatType", FIELD_FORMAT },
+		{ "triggerId", FIELD_ID },
+		{ NULL, 0 },
+	    } },
+	[BODY_DISPOSAL] = { "SavepointDisposalRequest", { { "savepoint-path", FIELD_STR }, { NULL, 0 } } },
 };
 
 const char *body_kind_name(enum body_kind kind)
@@ -50,6 +69,7 @@ static bool int_of(const cJSON *item, int64_t *value)
 static bool type_fits(const cJSON *item, enum field_type type)
 {
 	const cJSON *child;
+	struct id128 id;
 	int64_t value;
 
 	switch (type) {
@@ -67,6 +87,11 @@ static bool type_fits(const cJSON *item, enum field_type type)
 		return int_of(item, &value);
 	case FIELD_BOOL:
 		return cJSON_IsBool(item);
+	case FIELD_ID:
+		return cJSON_IsString(item) && id_parse(&id, item->valuestring) == 0;
+	case FIELD_FORMAT:
+		return cJSON_IsString(item) &&
+		    (strcmp(item->valuestring, "CANONICAL") == 0 || strcmp(item->valuestring, "NATIVE") == 0);
 	}
 	return false;
 }

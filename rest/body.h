@@ -15,6 +15,9 @@ enum body_kind {
 	BODY_EMPTY, /* nothing, or {} */
 	BODY_FILE,  /* one file of a multipart body */
 	BODY_JAR_RUN,
+	BODY_SAVEPOINT,
+	BODY_STOP,
+	BODY_DISPOSAL,
 	BODY_N_KINDS
 };
 

@@ -96,11 +96,16 @@ bool rest_param_id(struct rest_call *c, const char *name, struct id128 *id)
 	snprintf(hex, sizeof(hex), "%s", value);
 	if (id_parse(id, hex) == 0)
 		return true;
+	rest_fail_param(c, name, value);
+	return false;
+}
+
+void rest_fail_param(struct rest_call *c, const char *name, const char *value)
+{
 	rest_fail(c, 400, REST_HANDLER_EXCEPTION,
 	    "Bad request, could not parse parameters: "
 	    "Cannot resolve path parameter (%s) from value \"%s\".",
 	    name, value);
-	return false;
 }
 
 void rest_fail_query(struct rest_call *c, const char *name, const char *value)

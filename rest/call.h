@@ -56,6 +56,8 @@ void rest_call_release(struct rest_call *c);
 
 /* A parameter of the path, by its name in the pattern. */
 const char *rest_param(const struct rest_call *c, const char *name);
+/* It cannot be that. */
+void rest_fail_param(struct rest_call *c, const char *name, const char *value);
 /* ... that is an id. False: it is none, and that was answered. */
 bool rest_param_id(struct rest_call *c, const char *name, struct id128 *id);
 /* An integer of the query. False: it is none, and that was answered; *value stays where it is missing. */

@@ -185,6 +185,93 @@ void gw_jar_run(struct gateway *g, const struct gw_run *run, gw_done_fn *done, v
 /* ERR_NOT_FOUND: unknown or already ended. Ends asynchronously: CANCELLING, CANCELED. */
 void gw_job_cancel(struct gateway *g, const struct id128 *id, gw_done_fn *done, void *arg);
 
+/* ---- checkpoints ---- */
+
+/* Stamps are wall ms, -1: not yet. Durations ms. */
+struct gw_ckpt_subtask {
+	unsigned index;
+	bool acked;
+	int64_t ack_ms, end_to_end_ms, state_bytes, processed_bytes;
+	int64_t sync_ms, async_ms, alignment_ms, start_delay_ms;
+};
+struct gw_ckpt_vertex {
+	struct id128 id;
+	unsigned n_subtasks, n_acked;
+	int64_t latest_ack_ms, end_to_end_ms, state_bytes, processed_bytes; /* end_to_end_ms -1: no ack yet */
+	struct gw_ckpt_subtask *subtasks;
+};
+enum gw_ckpt_status { GW_CKPT_IN_PROGRESS, GW_CKPT_COMPLETED, GW_CKPT_FAILED };
+struct gw_ckpt {
+	uint64_t id;
+	enum gw_ckpt_status status;
+	bool is_savepoint;
+	const char *kind; /* "CHECKPOINT", "SAVEPOINT", "SYNC_SAVEPOINT" */
+	int64_t trigger_ms, latest_ack_ms, end_to_end_ms;
+	int64_t state_bytes, processed_bytes;
+	unsigned n_subtasks, n_acked;
+	const char *external_path; /* NULL: none */
+	const char *failure;       /* NULL: none */
+	int64_t failure_ms;
+	bool discarded;
+	unsigned n_vertices;
+	struct gw_ckpt_vertex *vertices; /* in the job's order; none when it is of an earlier life */
+};
+/* One figure of all checkpoints that were completed; samples, in any order, are those of the newest. */
+struct gw_ckpt_figure {
+	int64_t min, max, avg; /* 0 without any */
+	unsigned n_samples;
+	int64_t *samples;
+};
+struct gw_ckpts {
+	uint64_t n_restored, n_total, n_in_progress, n_completed, n_failed;
+	struct gw_ckpt *completed, *savepoint, *failed; /* the latest of each, NULL: none */
+	struct gw_ckpt_restored {
+		uint64_t id;
+		int64_t restore_ms;
+		bool is_savepoint;
+		const char *external_path; /* NULL: not known */
+	} * restored; /* the latest, NULL: none */
+	struct gw_ckpt_figure state_bytes, end_to_end_ms, processed_bytes;
+	unsigned n_history;
+	struct gw_ckpt *history; /* newest first */
+	/* how the job takes them */
+	bool enabled, at_least_once;
+	int64_t interval_ms, timeout_ms, min_pause_ms;
+	unsigned max_concurrent;
+	int64_t tolerable_failures;
+	bool externalized, delete_on_cancellation;
+};
+/* NULL: there is no such job. A job without checkpoints has zero counts and no history. */
+struct gw_ckpts *gw_checkpoints(struct gateway *g, struct gw_arena *a, const struct id128 *job);
+
+/*
+ * Savepoints take their time: each call answers at once by the id of the request, or refuses.
+ * target NULL: state.savepoints.dir. ERR_INVALID: no target.  A job that is unknown or has ended is no
+ * refusal: such a request has an id too, and has FAILED with GW_JOB_NOT_FOUND, as Flink's clients expect.
+ * cancel_job: the job is cancelled once the savepoint is there.
+ * text of done: the request's id, 32 hex digits.
+ */
+void gw_job_savepoint(struct gateway *g, const struct id128 *job, const char *target, bool cancel_job,
+    gw_done_fn *done, void *arg);
+/* Stop with a savepoint: the job is FINISHED behind it. drain: sources emit the last watermark before it. */
+void gw_job_stop(struct gateway *g, const struct id128 *job, const char *target, bool drain, gw_done_fn *done,
+    void *arg);
+/* Remove a savepoint's directory; answers by a request's id, whose job is all zero. */
+void gw_savepoint_dispose(struct gateway *g, const char *path, gw_done_fn *done, void *arg);
+
+enum gw_operation_status { GW_OP_UNKNOWN, GW_OP_IN_PROGRESS, GW_OP_COMPLETED, GW_OP_FAILED };
+struct gw_operation {
+	enum gw_operation_status status;
+	const char *location;      /* COMPLETED: of the savepoint, "file:/..."; NULL after a disposal */
+	const char *failure_class; /* FAILED: class-like name */
+	const char *failure;       /* and its sentence */
+};
+#define GW_JOB_NOT_FOUND "org.apache.flink.runtime.messages.FlinkJobNotFoundException"
+#define GW_OPERATION_KEPT_MS (5 * 60 * 1000)
+/* What became of a request: kept for so long after its end, then UNKNOWN. job NULL: a disposal. */
+void gw_operation(struct gateway *g, struct gw_arena *a, const struct id128 *job, const struct id128 *request,
+    struct gw_operation *v);
+
 int64_t gw_now_ms(struct gateway *g);
 
 /* The REST server over a gateway, on an event loop (rest/rest.c). */

@@ -47,10 +47,22 @@ static bool origin_is_ours(const char *origin, const char *host)
 	return p != NULL && host != NULL && strcasecmp(p + 3, host) == 0;
 }
 
-int guard_check(const struct http_head *h, const char *address, bool loopback, const char **why)
+int guard_check_change(const struct http_head *h, const char **why)
 {
 	const char *host = http_head_field(h, "Host"), *origin = http_head_field(h, "Origin");
 	const char *site = http_head_field(h, "Sec-Fetch-Site");
+
+	if ((origin != NULL && !origin_is_ours(origin, host)) ||
+	    (site != NULL && (strcasecmp(site, "cross-site") == 0 || strcasecmp(site, "same-site") == 0))) {
+		*why = "A page of another site may not change anything here.";
+		return 403;
+	}
+	return 0;
+}
+
+int guard_check(const struct http_head *h, const char *address, bool loopback, const char **why)
+{
+	const char *host = http_head_field(h, "Host");
 	bool changes = strcmp(h->method, "GET") != 0 && strcmp(h->method, "HEAD") != 0 &&
 	    strcmp(h->method, "OPTIONS") != 0;
 	char name[HOST_MAX];
@@ -60,14 +72,5 @@ int guard_check(const struct http_head *h, const char *address, bool loopback, c
 		       "set rest.address to the name clients use.";
 		return 421;
 	}
-	if (changes && origin != NULL && !origin_is_ours(origin, host)) {
-		*why = "A page of another site may not change anything here.";
-		return 403;
-	}
-	if (changes && site != NULL &&
-	    (strcasecmp(site, "cross-site") == 0 || strcasecmp(site, "same-site") == 0)) {
-		*why = "A page of another site may not change anything here.";
-		return 403;
-	}
-	return 0;
+	return changes ? guard_check_change(h, why) : 0;
 }

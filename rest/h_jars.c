@@ -171,6 +171,17 @@ static bool get_job_id(struct rest_call *c, struct gw_run *run)
 	return true;
 }
 
+static bool is_uploaded(struct rest_call *c, const char *id)
+{
+	struct gw_jar *jars;
+	unsigned n = gw_jars(c->gateway, c->arena, &jars);
+
+	for (unsigned i = 0; i < n; i++)
+		if (strcmp(jars[i].id, id) == 0)
+			return true;
+	return false;
+}
+
 static void on_running(void *arg, const struct err *e, const char *text)
 {
 	struct rest_call *c = arg;
@@ -180,11 +191,12 @@ static void on_running(void *arg, const struct err *e, const char *text)
 
 		json_str(o, "jobid", text);
 		rest_reply(c, 200, o);
-	} else if (e->code == ERR_NOT_FOUND) {
+	} else if (e->code == ERR_NOT_FOUND && !is_uploaded(c, rest_param(c, "jarid"))) {
 		rest_fail_internal(c,
 		    "java.util.concurrent.CompletionException: %s: Jar file %s/%s does not exist",
 		    REST_HANDLER_EXCEPTION, gw_upload_dir(c->gateway), rest_param(c, "jarid"));
-	} else if (err_http_status(e->code) == 400) {
+	} else if (err_http_status(e->code) == 400 || e->code == ERR_NOT_FOUND) {
+		/* What else is not there: the savepoint. */
 		fail_execute(c, e->msg);
 	} else {
 		rest_fail_err(c, e);

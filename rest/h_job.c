@@ -110,6 +110,18 @@ void h_job(struct rest_call *c)
 	rest_reply(c, 200, o);
 }
 
+void h_job_status(struct rest_call *c)
+{
+	struct gw_job *job = job_of_call(c);
+	cJSON *o;
+
+	if (job == NULL)
+		return;
+	o = json_object(NULL, NULL);
+	json_str(o, "status", job_state_name(job->state));
+	rest_reply(c, 200, o);
+}
+
 void h_job_plan(struct rest_call *c)
 {
 	struct gw_job *job = job_of_call(c);

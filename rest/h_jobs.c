@@ -1,10 +1,9 @@
-/* Jobs: lists, cancel, failures, results, metrics. */
+/* Jobs: lists, cancel, failures, results. */
 #include <strings.h>
 
 #include "base/mem.h"
 #include "rest/job_json.h"
 #include "rest/router.h"
-#include "rest/words.h"
 
 void h_jobs(struct rest_call *c)
 {
@@ -118,6 +117,37 @@ void h_job_cancel(struct rest_call *c)
 	gw_job_cancel(c->gateway, &id, on_cancelled, c);
 }
 
+void h_job_yarn_cancel(struct rest_call *c)
+{
+	struct id128 id;
+
+	if (!rest_param_id(c, "jobid", &id))
+		return;
+	rest_call_hold(c);
+	gw_job_cancel(c->gateway, &id, on_cancelled, c);
+}
+
+static void fail_rescaling(struct rest_call *c)
+{
+	rest_fail(c, 503, REST_HANDLER_EXCEPTION, "Rescaling is temporarily disabled. See FLINK-12312.");
+}
+
+void h_job_rescaling(struct rest_call *c)
+{
+	struct id128 job;
+
+	if (rest_param_id(c, "jobid", &job))
+		fail_rescaling(c);
+}
+
+void h_job_rescaling_status(struct rest_call *c)
+{
+	struct id128 job, request;
+
+	if (rest_param_id(c, "jobid", &job) && rest_param_id(c, "triggerid", &request))
+		fail_rescaling(c);
+}
+
 /* "ClickEvent Counter (2/2) - execution #0" without what follows the bracket. */
 static const char *task_of(struct gw_arena *a, const char *task_name)
 {
@@ -216,81 +246,4 @@ void h_job_execution_result(struct rest_call *c)
 			    job->exceptions[0].text);
 	}
 	rest_reply(c, 200, o);
-}
-
-#define N_JOB_METRICS 15
-
-/* The job's metrics as text. Without a checkpoint the figures are those Flink has before its first. */
-static void job_metrics(struct rest_call *c, const struct gw_job *job, struct gw_metric m[N_JOB_METRICS])
-{
-	int64_t now_ms = gw_now_ms(c->gateway);
-	bool running = job->state == JOB_RUNNING && job->running_since_ms > 0;
-	const struct {
-		const char *id;
-		int64_t value;
-	} numbers[N_JOB_METRICS - 1] = {
-		{ "uptime", running ? now_ms - job->running_since_ms : 0 },
-		{ "downtime", job->down_since_ms > 0 ? now_ms - job->down_since_ms : 0 },
-		{ "restartingTime", job->last_restart_ms },
-		{ "numRestarts", job->num_restarts },
-		{ "fullRestarts", job->num_restarts },
-		{ "totalNumberOfCheckpoints", 0 },
-		{ "numberOfInProgressCheckpoints", 0 },
-		{ "numberOfCompletedCheckpoints", 0 },
-		{ "numberOfFailedCheckpoints", 0 },
-		{ "lastCheckpointSize", -1 },
-		{ "lastCheckpointDuration", -1 },
-		{ "lastCheckpointProcessedData", -1 },
-		{ "lastCheckpointPersistedData", -1 },
-		{ "lastCheckpointRestoreTimestamp", -1 },
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
-		m[i].id = numbers[i].id;
-		m[i].value = gw_printf(c->arena, "%lld", (long long)numbers[i].value);
-	}
-	m[N_JOB_METRICS - 1].id = "lastCheckpointExternalPath";
-	m[N_JOB_METRICS - 1].value = "n/a";
-}
-
-/* Ids alone or, with get, values of the known ones among those asked for. */
-static void reply_metrics(struct rest_call *c, const struct gw_metric *m, unsigned n)
-{
-	const char *get = url_query(&c->url, "get"), **wanted = NULL;
-	cJSON *list = json_array(NULL, NULL);
-	unsigned n_wanted = 0;
-
-	if (get != NULL)
-		words_split_commas(c->arena, get, &wanted, &n_wanted);
-	for (unsigned i = 0; i < n; i++) {
-		bool take = get == NULL;
-		cJSON *o;
-
-		for (unsigned k = 0; k < n_wanted && !take; k++)
-			take = strcmp(wanted[k], m[i].id) == 0;
-		if (!take)
-			continue;
-		o = json_object(list, NULL);
-		json_str(o, "id", m[i].id);
-		if (get != NULL)
-			json_str(o, "value", m[i].value);
-	}
-	rest_reply(c, 200, list);
-}
-
-void h_job_metrics(struct rest_call *c)
-{
-	struct gw_metric m[N_JOB_METRICS];
-	struct gw_job *job;
-	struct id128 id;
-
-	if (!rest_param_id(c, "jobid", &id))
-		return;
-	job = gw_job(c->gateway, c->arena, &id);
-	if (job == NULL || job_state_is_terminal(job->state)) {
-		rest_reply(c, 200, json_array(NULL, NULL));
-		return;
-	}
-	job_metrics(c, job, m);
-	reply_metrics(c, m, N_JOB_METRICS);
 }

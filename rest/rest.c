@@ -37,6 +37,17 @@ static bool is_submit(const struct route *r)
 	return strncmp(r->pattern, "/jars", 5) == 0;
 }
 
+/* The dashboard cancels by a GET. */
+static bool is_cancel_by_get(const struct route *r)
+{
+	return r->handler == h_job_yarn_cancel;
+}
+
+static bool is_served(const struct route *r, const struct conf *conf)
+{
+	return (conf->web_submit || !is_submit(r)) && (conf->web_cancel || !is_cancel_by_get(r));
+}
+
 static int64_t on_head(void *arg, struct http_request *req)
 {
 	struct rest_server *s = arg;
@@ -65,8 +76,12 @@ static int64_t on_head(void *arg, struct http_request *req)
 		return 0;
 	}
 	c->route = route_find(req->head.method, &c->url, c->params);
-	if (c->route == NULL || (!conf->web_submit && is_submit(c->route))) {
+	if (c->route == NULL || !is_served(c->route, conf)) {
 		fail_unknown(c, req->head.method, c->url.path);
+		return 0;
+	}
+	if (is_cancel_by_get(c->route) && guard_check_change(&req->head, &why) != 0) {
+		http_respond_error(req, 403, why);
 		return 0;
 	}
 	type = http_head_field(&req->head, "Content-Type");

@@ -253,6 +253,7 @@ struct child *child_fork_taskmanager(struct children *cs, const struct child_tas
 		.log_fd = -1,
 		.out_fd = -1,
 		.stderr_fd = cs->cfg.stderr_fd,
+		.lock_fd = cs->cfg.lock_fd > 0 ? cs->cfg.lock_fd : -1,
 		.log_level = (int)spec->log_level,
 		.parent_pid = (uint32_t)getpid() };
 	struct child *c = child_new(cs, CHILD_TASKMANAGER, spec->place, spec->generation, on_died, arg);

@@ -82,6 +82,7 @@ extern const struct child_programs child_programs_weir; /* the real ones; superv
 struct children_config {
 	struct child_programs programs;
 	int stderr_fd; /* the supervisor's stderr: children write their log lines there, too; -1 none */
+	int lock_fd;   /* TaskManagers keep it open as long as they live; 0: none */
 	/* May fill ctx before the obituary is written. NULL: nobody knows more. */
 	void (*context)(void *arg, const struct child_death *d, struct child_context *ctx);
 	/* Once after each batch of on_died calls: the state machines run. May be NULL. */

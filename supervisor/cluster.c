@@ -11,41 +11,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "supervisor/builder_run.h"
+#include "supervisor/cluster_impl.h"
 #include "supervisor/deploy.h"
 #include "supervisor/gateway.h"
 #include "supervisor/loop.h"
-
-/* A builder of a submission; gone with its answer or its kill. */
-struct build {
-	struct cluster *cluster;
-	uint32_t submission;
-	unsigned which;
-	struct builder_run *run;
-	struct build *next;
-};
-
-struct stored_wait {
-	struct cluster *cluster;
-	uint32_t submission;
-};
-
-struct cluster {
-	struct cluster_config cfg;
-	const struct conf *conf;
-	const struct clock *clock;
-	struct children *children;
-	struct storage *storage;
-	struct jar_store *jars;
-	struct dispatcher *dispatcher;
-	struct gateway *gateway;
-	struct tm_link **links;          /* of place 1 first */
-	struct metrics_region **regions; /* of the registered process there; NULL: none */
-	uint32_t n_links, n_links_stopped;
-	struct build *builds;
-	struct event *turn, *timer;
-	int64_t armed_ns; /* what the timer is set to; INT64_MAX: not set */
-	bool stopping;
-};
 
 /* ---- turns ---- */
 
@@ -141,6 +110,22 @@ static void on_metric_names(void *arg, struct tm_link *l, const struct ctl_metri
 	dispatcher_on_metric_names(c->dispatcher, tm_link_place(l), tm_link_generation(l), names);
 }
 
+static void on_ack(void *arg, struct tm_link *l, const struct ctl_ack *a)
+{
+	struct cluster *c = arg;
+
+	dispatcher_on_ack(c->dispatcher, tm_link_place(l), tm_link_generation(l), a);
+	cluster_poke(c);
+}
+
+static void on_decline(void *arg, struct tm_link *l, const struct ctl_decline *d)
+{
+	struct cluster *c = arg;
+
+	dispatcher_on_decline(c->dispatcher, tm_link_place(l), tm_link_generation(l), d);
+	cluster_poke(c);
+}
+
 static void on_tm_died(void *arg, struct tm_link *l, const struct child_death *d)
 {
 	struct cluster *c = arg;
@@ -159,7 +144,7 @@ static void on_storage_stopped(void *arg)
 
 static void stop_storage_if_last(struct cluster *c)
 {
-	if (c->n_links_stopped == c->n_links)
+	if (c->ending && c->n_links_stopped == c->n_links)
 		storage_shutdown(c->storage, on_storage_stopped, c);
 }
 
@@ -167,8 +152,7 @@ static void on_tm_stopped(void *arg, struct tm_link *l)
 {
 	struct cluster *c = arg;
 
-	(void)l;
-	c->n_links_stopped++;
+	cluster_link_stopped(c, tm_link_place(l));
 	stop_storage_if_last(c);
 }
 
@@ -177,6 +161,8 @@ static const struct tm_events tm_events = {
 	.task_state = on_task_state,
 	.dropped = on_dropped,
 	.metric_names = on_metric_names,
+	.ack = on_ack,
+	.decline = on_decline,
 	.died = on_tm_died,
 	.stopped = on_tm_stopped,
 };
@@ -239,6 +225,30 @@ static void op_kill(void *arg, uint32_t place, uint32_t generation, const char *
 		tm_link_kill(l, why);
 }
 
+static void op_trigger(void *arg, uint32_t place, uint32_t generation, const struct ctl_trigger *t)
+{
+	struct tm_link *l = link_at(arg, place, generation);
+
+	if (l != NULL)
+		tm_link_trigger(l, t);
+}
+
+static void op_notify(void *arg, uint32_t place, uint32_t generation, const struct ctl_checkpoint *m)
+{
+	struct tm_link *l = link_at(arg, place, generation);
+
+	if (l != NULL)
+		tm_link_notify(l, m);
+}
+
+static void op_abort(void *arg, uint32_t place, uint32_t generation, const struct ctl_checkpoint *m)
+{
+	struct tm_link *l = link_at(arg, place, generation);
+
+	if (l != NULL)
+		tm_link_abort(l, m);
+}
+
 static void op_task_over(void *arg, struct job_task *t)
 {
 	struct cluster *c = arg;
@@ -251,35 +261,6 @@ static void op_task_over(void *arg, struct job_task *t)
 	m = metrics_task(c->regions[t->place - 1], t->metrics_block);
 	for (i = 0; m != NULL && i < METRICS_PER_BLOCK; i++)
 		t->metrics[i] = metrics_get(m, i);
-}
-
-static void on_stored(void *arg, const struct storage_answer *a)
-{
-	struct stored_wait *w = arg;
-
-	if (a->err.code == ERR_NONE)
-		dispatcher_on_stored(w->cluster->dispatcher, w->submission, a->path, NULL);
-	else
-		dispatcher_on_stored(w->cluster->dispatcher, w->submission, NULL, &a->err);
-	cluster_poke(w->cluster);
-	free(w);
-}
-
-static void op_store(void *arg, uint32_t submission, const char *path)
-{
-	struct cluster *c = arg;
-	struct stored_wait *w = xcalloc(1, sizeof(*w));
-
-	w->cluster = c;
-	w->submission = submission;
-	storage_put_artifact(c->storage, path, on_stored, w);
-}
-
-static void op_unstore(void *arg, const char *artifact)
-{
-	struct cluster *c = arg;
-
-	storage_remove(c->storage, artifact, NULL, NULL);
 }
 
 static void unlink_build(struct cluster *c, struct build *b)
@@ -342,6 +323,7 @@ static void op_stopped(void *arg)
 	struct cluster *c = arg;
 	uint32_t i;
 
+	c->ending = true;
 	for (i = 0; i < c->n_links; i++)
 		tm_link_shutdown(c->links[i], c->cfg.stop_grace_ms);
 	stop_storage_if_last(c); /* there may be no TaskManager */
@@ -352,10 +334,20 @@ static const struct dispatcher_ops dispatcher_ops = {
 	.drop = op_drop,
 	.kill = op_kill,
 	.task_over = op_task_over,
-	.store = op_store,
-	.unstore = op_unstore,
+	.store = cluster_op_store,
+	.unstore = cluster_op_unstore,
 	.build = op_build,
 	.build_kill = op_build_kill,
+	.trigger = op_trigger,
+	.notify = op_notify,
+	.abort = op_abort,
+	.store_checkpoint = cluster_op_store_checkpoint,
+	.discard_checkpoint = cluster_op_discard_checkpoint,
+	.discard_checkpoints = cluster_op_discard_checkpoints,
+	.savepoint_done = cluster_op_savepoint_done,
+	.find_checkpoint = cluster_op_find_checkpoint,
+	.record = cluster_op_record,
+	.unrecord = cluster_op_unrecord,
 	.stopped = op_stopped,
 };
 
@@ -366,6 +358,7 @@ struct cluster *cluster_create(const struct cluster_config *cfg)
 	struct cluster *c = xcalloc(1, sizeof(*c));
 	struct children_config children = { .programs = child_programs_weir,
 		.stderr_fd = cfg->stderr_fd,
+		.lock_fd = cfg->workers_lock_fd,
 		.context = on_context,
 		.on_reaped = on_reaped,
 		.arg = c };
@@ -375,6 +368,7 @@ struct cluster *cluster_create(const struct cluster_config *cfg)
 	c->conf = cfg->conf;
 	c->clock = &clock_system;
 	c->armed_ns = INT64_MAX;
+	c->tm_events = tm_events;
 	c->turn = event_new(cfg->base, -1, 0, on_turn, c);
 	c->timer = evtimer_new(cfg->base, on_timer, c);
 	ASSERT(c->turn != NULL && c->timer != NULL);
@@ -383,62 +377,23 @@ struct cluster *cluster_create(const struct cluster_config *cfg)
 	c->children = children_create(&children);
 	c->dispatcher = dispatcher_create(c->conf, c->clock, &dispatcher_ops, c);
 	c->jars = jar_store_create(dir, c->clock);
+	c->operations = operations_create(c->clock);
 	c->gateway = gateway_create(c);
 	free(dir);
 	return c;
 }
 
-static void add_links(struct cluster *c, uint32_t n)
-{
-	struct tm_link_config cfg = { .children = c->children,
-		.base = c->cfg.base,
-		.clock = c->clock,
-		.conf = c->conf,
-		.first_generation = 1,
-		.events = tm_events,
-		.arg = c };
-
-	if (n <= c->n_links)
-		return;
-	c->links = xreallocarray(c->links, n, sizeof(*c->links));
-	c->regions = xreallocarray(c->regions, n, sizeof(*c->regions));
-	while (c->n_links < n) {
-		c->regions[c->n_links] = NULL;
-		cfg.place = c->n_links + 1;
-		c->links[c->n_links++] = tm_link_create(&cfg);
-	}
-}
-
-/* What a killed supervisor could not remove. */
-static void on_artifacts(void *arg, const struct storage_answer *a)
-{
-	struct cluster *c = arg;
-	uint32_t i;
-
-	if (a->err.code != ERR_NONE) {
-		log_warnx("artifacts.unreadable", KV_MSG("%s; artifacts of earlier runs stay", a->err.msg));
-		return;
-	}
-	for (i = 0; i < a->n_entries; i++) {
-		char *path = xasprintf("%s/artifacts/%s", c->conf->storage_dir, a->entries[i].name);
-
-		dispatcher_on_artifact(c->dispatcher, path);
-		free(path);
-	}
-}
-
 void cluster_start(struct cluster *c)
 {
-	char *artifacts = xasprintf("%s/artifacts", c->conf->storage_dir);
 	struct storage_config cfg = {
 		.children = c->children, .base = c->cfg.base, .dir = c->conf->storage_dir
 	};
 
-	add_links(c, (uint32_t)c->conf->taskmanagers);
+	cluster_scale(c);
 	c->storage = storage_create(&cfg);
 	jar_store_start(c->jars, c->storage);
-	storage_list(c->storage, artifacts, on_artifacts, c);
-	free(artifacts);
+	c->checkpoints = checkpoint_store_create(c->storage, c->conf->checkpoints_dir);
+	cluster_resume(c);
 }
 
 void cluster_stop(struct cluster *c)
@@ -460,13 +415,18 @@ void cluster_destroy(struct cluster *c)
 	for (i = 0; i < c->n_links; i++)
 		tm_link_destroy(c->links[i]);
 	storage_destroy(c->storage);
+	checkpoint_store_destroy(c->checkpoints);
+	operations_destroy(c->operations);
 	gateway_destroy(c->gateway);
 	jar_store_destroy(c->jars);
 	dispatcher_destroy(c->dispatcher);
 	event_free(c->turn);
 	event_free(c->timer);
+	if (c->lock_timer != NULL)
+		event_free(c->lock_timer);
 	free(c->links);
 	free(c->regions);
+	free(c->drains);
 	free(c);
 }
 
@@ -485,10 +445,10 @@ void cluster_set_conf(struct cluster *c, const struct conf *conf)
 		tm_link_set_conf(c->links[i], conf);
 	if (c->stopping)
 		return;
+	cluster_scale(c);
 	/* The operator has asked: what died or waits is forked now. */
 	for (i = 0; i < c->n_links; i++)
 		tm_link_revive(c->links[i]);
-	add_links(c, (uint32_t)conf->taskmanagers);
 	cluster_poke(c);
 }
 
@@ -560,6 +520,16 @@ struct dispatcher *cluster_dispatcher(const struct cluster *c)
 struct jar_store *cluster_jars(const struct cluster *c)
 {
 	return c->jars;
+}
+
+struct operations *cluster_operations(const struct cluster *c)
+{
+	return c->operations;
+}
+
+struct checkpoint_store *cluster_checkpoints(const struct cluster *c)
+{
+	return c->checkpoints;
 }
 
 const struct clock *cluster_clock(const struct cluster *c)

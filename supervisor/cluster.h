@@ -19,6 +19,7 @@ struct cluster_config {
 	struct event_base *base;
 	const struct conf *conf; /* with every directory resolved and made; borrowed until cluster_set_conf */
 	int stderr_fd;           /* where children write their log lines, too */
+	int workers_lock_fd;     /* inherited by TaskManagers, locked before jobs of the store go on; 0: none */
 	int64_t stop_grace_ms;   /* from SHUTDOWN to SIGKILL of a TaskManager */
 	/* After cluster_stop, once, from the loop: jobs, TaskManagers and the storage process are gone. */
 	void (*stopped)(void *arg);
@@ -36,8 +37,8 @@ void cluster_destroy(struct cluster *c);
 /* On SIGCHLD. */
 void cluster_reap(struct cluster *c);
 /*
- * A reloaded configuration, which outlives the cluster or the next call. More TaskManagers are forked
- * at once; fewer take effect at the next start.
+ * A reloaded configuration, which outlives the cluster or the next call. Missing TaskManagers are forked
+ * at once, surplus ones drained; their jobs go on with what is left.
  */
 void cluster_set_conf(struct cluster *c, const struct conf *conf);
 /* Log and output files of the TaskManagers, after they were rotated. */
@@ -50,6 +51,8 @@ struct gateway *cluster_gateway(struct cluster *c);
 const struct conf *cluster_conf(const struct cluster *c);
 struct dispatcher *cluster_dispatcher(const struct cluster *c);
 struct jar_store *cluster_jars(const struct cluster *c);
+struct operations *cluster_operations(const struct cluster *c);
+struct checkpoint_store *cluster_checkpoints(const struct cluster *c);
 const struct clock *cluster_clock(const struct cluster *c);
 /* NULL: there is no such place. */
 struct tm_link *cluster_link(const struct cluster *c, uint32_t place);

@@ -71,7 +71,12 @@ static void make_deploy(const struct shared *s, const struct jm_member *m, const
 		.buffer_timeout_ms = s->buffer_timeout_ms,
 		.auto_watermark_interval_ms = conf->auto_watermark_interval_ms,
 		.record_max_size = (uint32_t)conf->record_max_size_bytes,
+		.checkpointing = jm_checkpointing(s->jm)->cc.interval_ms > 0,
+		.at_least_once = jm_checkpointing(s->jm)->cc.at_least_once,
+		.restore_fd = -1,
 	};
+	if (jm_coordinator(s->jm) != NULL)
+		d->restore_id = coordinator_latest(jm_coordinator(s->jm), &d->restore_fd);
 	d->eventfds = xcalloc(s->n_slots, sizeof(*d->eventfds));
 	d->own = xcalloc(s->n_slots, sizeof(*d->own));
 	d->tasks = xcalloc(g->n_tasks, sizeof(*d->tasks));

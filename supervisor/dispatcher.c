@@ -90,10 +90,73 @@ static void jm_task_over(void *arg, struct job_master *jm, struct job_task *t)
 	d->ops->task_over(d->arg, t);
 }
 
-/* It stays in the list as an ended job until expire() forgets it. */
+static void jm_trigger(void *arg, struct job_master *jm, uint32_t place, uint32_t generation,
+    const struct ctl_trigger *t)
+{
+	struct dispatcher *d = arg;
+
+	(void)jm;
+	d->ops->trigger(d->arg, place, generation, t);
+}
+
+static void jm_notify(void *arg, struct job_master *jm, uint32_t place, uint32_t generation,
+    const struct ctl_checkpoint *c)
+{
+	struct dispatcher *d = arg;
+
+	(void)jm;
+	d->ops->notify(d->arg, place, generation, c);
+}
+
+static void jm_abort(void *arg, struct job_master *jm, uint32_t place, uint32_t generation,
+    const struct ctl_checkpoint *c)
+{
+	struct dispatcher *d = arg;
+
+	(void)jm;
+	d->ops->abort(d->arg, place, generation, c);
+}
+
+static void jm_store(void *arg, struct job_master *jm, const struct checkpoint_file *f, const char *target)
+{
+	struct dispatcher *d = arg;
+
+	d->ops->store_checkpoint(d->arg, jm_id(jm), f, target);
+}
+
+static void jm_discard(void *arg, struct job_master *jm, uint64_t checkpoint_id, const char *path)
+{
+	struct dispatcher *d = arg;
+
+	(void)jm;
+	(void)checkpoint_id;
+	d->ops->discard_checkpoint(d->arg, path);
+}
+
+static void jm_savepoint_done(void *arg, struct job_master *jm, uint64_t request, const char *path,
+    const struct err *e)
+{
+	struct dispatcher *d = arg;
+
+	(void)jm;
+	d->ops->savepoint_done(d->arg, request, path, e);
+}
+
+/*
+ * It stays in the list as an ended job until expire() forgets it.  A suspended one is resumed by the next
+ * JobManager, from its record and its checkpoints.
+ */
 static void jm_over(void *arg, struct job_master *jm)
 {
-	dispatcher_unstore(arg, jm_program(jm)->artifact);
+	struct dispatcher *d = arg;
+
+	if (jm_state(jm) != JOB_SUSPENDED) {
+		d->ops->unrecord(d->arg, jm_id(jm));
+		if (jm_coordinator(jm) != NULL &&
+		    !checkpoint_settings_retain(jm_checkpointing(jm), jm_state(jm)))
+			d->ops->discard_checkpoints(d->arg, jm_id(jm));
+	}
+	dispatcher_unstore(d, jm_program(jm)->artifact);
 }
 
 const struct jm_ops dispatcher_jm_ops = {
@@ -108,6 +171,12 @@ const struct jm_ops dispatcher_jm_ops = {
 	.drop = jm_drop,
 	.kill = jm_kill,
 	.task_over = jm_task_over,
+	.trigger = jm_trigger,
+	.notify = jm_notify,
+	.abort = jm_abort,
+	.store = jm_store,
+	.discard = jm_discard,
+	.savepoint_done = jm_savepoint_done,
 	.over = jm_over,
 };
 
@@ -116,6 +185,7 @@ const struct jm_ops dispatcher_jm_ops = {
 void dispatcher_configure(struct dispatcher *d, const struct conf *conf)
 {
 	restart_settings_from(&d->settings.restart, conf);
+	checkpoint_settings_from(&d->checkpoints, conf);
 	d->settings.task_cancellation_timeout_ms = conf->task_cancellation_timeout_ms;
 	d->settings.history_size = (uint32_t)conf->web_exception_history;
 	d->parallelism_default = (uint32_t)conf->parallelism_default;
@@ -146,6 +216,9 @@ void dispatcher_destroy(struct dispatcher *d)
 		jm_destroy(d->jobs[i]);
 	for (i = 0; i < d->n_submissions; i++)
 		submission_destroy(d->submissions[i]);
+	for (i = 0; i < d->n_pinned; i++)
+		free(d->pinned[i]);
+	free(d->pinned);
 	free(d->jobs);
 	free(d->submissions);
 	rm_destroy(d->rm);
@@ -164,17 +237,42 @@ struct job_master *dispatcher_find(const struct dispatcher *d, const struct id12
 	return NULL;
 }
 
-int dispatcher_cancel(struct dispatcher *d, const struct id128 *job, struct err *e)
+/* A job that has not ended, or NULL with why not. */
+static struct job_master *find_living(struct dispatcher *d, const struct id128 *job, struct err *e)
 {
 	struct job_master *jm = dispatcher_find(d, job);
 	char hex[ID_HEX_SIZE];
 
-	if (jm == NULL)
-		return err_set(e, ERR_NOT_FOUND, "there is no job %s", id_hex(job, hex));
-	if (jm_phase(jm) == JM_OVER)
-		return err_set(e, ERR_NOT_FOUND, "job %s has already ended: it is %s", jm_id_hex(jm),
+	if (jm == NULL) {
+		err_set(e, ERR_NOT_FOUND, "there is no job %s", id_hex(job, hex));
+		return NULL;
+	}
+	if (jm_phase(jm) == JM_OVER) {
+		err_set(e, ERR_NOT_FOUND, "job %s has already ended: it is %s", jm_id_hex(jm),
 		    job_state_name(jm_state(jm)));
+		return NULL;
+	}
+	return jm;
+}
+
+int dispatcher_cancel(struct dispatcher *d, const struct id128 *job, struct err *e)
+{
+	struct job_master *jm = find_living(d, job, e);
+
+	if (jm == NULL)
+		return -1;
 	jm_cancel(jm);
+	return 0;
+}
+
+int dispatcher_savepoint(struct dispatcher *d, const struct id128 *job, uint64_t request, enum jm_then then,
+    const char *target, struct err *e)
+{
+	struct job_master *jm = find_living(d, job, e);
+
+	if (jm == NULL)
+		return -1;
+	jm_savepoint(jm, request, then, target);
 	return 0;
 }
 
@@ -219,6 +317,32 @@ void dispatcher_on_dropped(struct dispatcher *d, uint32_t place, uint32_t genera
 
 	if (jm != NULL)
 		jm_on_dropped(jm, place, generation, a->attempt);
+}
+
+void dispatcher_on_ack(struct dispatcher *d, uint32_t place, uint32_t generation, const struct ctl_ack *a)
+{
+	struct job_master *jm = dispatcher_find(d, &a->job_id);
+
+	if (jm != NULL)
+		jm_on_ack(jm, place, generation, a);
+}
+
+void dispatcher_on_decline(struct dispatcher *d, uint32_t place, uint32_t generation,
+    const struct ctl_decline *m)
+{
+	struct job_master *jm = dispatcher_find(d, &m->job_id);
+
+	if (jm != NULL)
+		jm_on_decline(jm, place, generation, m);
+}
+
+void dispatcher_on_checkpoint_stored(struct dispatcher *d, const struct id128 *job, uint64_t checkpoint_id,
+    const char *path, const struct err *why)
+{
+	struct job_master *jm = dispatcher_find(d, job);
+
+	if (jm != NULL)
+		jm_on_stored(jm, checkpoint_id, path, why);
 }
 
 static void forget(struct dispatcher *d, size_t i)

@@ -8,9 +8,13 @@
  *   STORING    the artifact is copied into the store, by content
  *   QUEUED     a few are built at a time
  *   BUILDING   two builders run its main at once; each has DISPATCHER_BUILD_LIMIT_NS
- *   then       the two plans are compared, the job graph is made, a JobMaster starts
+ *   RESTORING  where it begins with a savepoint: that is read, and fits the job
+ *   RECORDING  the job store has what a later JobManager needs to go on with it
+ *   then       a JobMaster starts
  *
- * Whatever goes wrong on the way is the answer to who submitted; nothing is left of it.
+ * Whatever goes wrong on the way is the answer to who submitted; nothing is left of it.  A job of
+ * the store, left by an earlier JobManager, goes the same way from QUEUED on, and begins with its
+ * newest checkpoint; what goes wrong is logged, and its record stays.
  *
  * Events only change states.  What follows from several of them together, such as slots that go to
  * a waiting job, is done by dispatcher_turn, once after each batch.
@@ -20,7 +24,9 @@
 
 #include "base/clock.h"
 #include "base/conf.h"
+#include "supervisor/checkpoint_store.h"
 #include "supervisor/job_master.h"
+#include "supervisor/job_record.h"
 #include "supervisor/resource_manager.h"
 #include "worker/graph/plugin.h"
 
@@ -46,6 +52,24 @@ struct dispatcher_ops {
 	    char *const *argv, struct err *e);
 	/* Its answer, if one comes, is ignored. */
 	void (*build_kill)(void *arg, uint32_t submission, unsigned which);
+	/* Checkpoints; as in struct jm_ops. */
+	void (*trigger)(void *arg, uint32_t place, uint32_t generation, const struct ctl_trigger *t);
+	void (*notify)(void *arg, uint32_t place, uint32_t generation, const struct ctl_checkpoint *c);
+	void (*abort)(void *arg, uint32_t place, uint32_t generation, const struct ctl_checkpoint *c);
+	/* Answered by dispatcher_on_checkpoint_stored. */
+	void (*store_checkpoint)(void *arg, const struct id128 *job, const struct checkpoint_file *f,
+	    const char *target);
+	void (*discard_checkpoint)(void *arg, const char *path);
+	void (*discard_checkpoints)(void *arg, const struct id128 *job); /* all of a job, no savepoints */
+	void (*savepoint_done)(void *arg, uint64_t request, const char *path, const struct err *e);
+	/*
+	 * The savepoint that a submission begins with, or, where path is NULL, the job's newest checkpoint.
+	 * Answered by dispatcher_on_found.
+	 */
+	void (*find_checkpoint)(void *arg, uint32_t submission, const struct id128 *job, const char *path);
+	/* The job store. Answered by dispatcher_on_recorded. */
+	void (*record)(void *arg, uint32_t submission, const struct id128 *job, const void *data, size_t len);
+	void (*unrecord)(void *arg, const struct id128 *job);
 	/* After dispatcher_stop, once: every job is over. */
 	void (*stopped)(void *arg);
 };
@@ -59,6 +83,8 @@ struct dispatcher_submit {
 	const char *const *argv;
 	uint32_t parallelism;       /* 0: not given */
 	const struct id128 *job_id; /* NULL: a fresh one */
+	const char *savepoint;      /* begin with it; NULL: without state */
+	bool allow_non_restored;    /* state of operators that the job has no more is left behind */
 };
 
 struct dispatcher;
@@ -76,14 +102,25 @@ void dispatcher_stop(struct dispatcher *d);
 /* done may be called before this returns. */
 void dispatcher_submit(struct dispatcher *d, const struct dispatcher_submit *s, dispatcher_done_fn *done,
     void *arg);
+/* Go on with a job of the job store. r is borrowed. */
+void dispatcher_resume(struct dispatcher *d, const struct job_record *r);
 /* ERR_NOT_FOUND: there is no such job, or it has ended. */
 int dispatcher_cancel(struct dispatcher *d, const struct id128 *job, struct err *e);
+/* As jm_savepoint; answered by ops->savepoint_done. -1 as dispatcher_cancel: then it is not. */
+int dispatcher_savepoint(struct dispatcher *d, const struct id128 *job, uint64_t request, enum jm_then then,
+    const char *target, struct err *e);
 
 /* What happened to submissions. Exactly one of path and why. */
 void dispatcher_on_stored(struct dispatcher *d, uint32_t submission, const char *path, const struct err *why);
 /* Takes ownership of what is in res; res NULL: the builder ended without an answer, why says how. */
 void dispatcher_on_built(struct dispatcher *d, uint32_t submission, unsigned which, struct build_result *res,
     const struct err *why);
+
+void dispatcher_on_found(struct dispatcher *d, uint32_t submission, const struct checkpoint_answer *a);
+/* why NULL: it is durable. */
+void dispatcher_on_recorded(struct dispatcher *d, uint32_t submission, const struct err *why);
+void dispatcher_on_checkpoint_stored(struct dispatcher *d, const struct id128 *job, uint64_t checkpoint_id,
+    const char *path, const struct err *why);
 
 /* An artifact of an earlier JobManager was found in the store: it is removed unless a job has it. */
 void dispatcher_on_artifact(struct dispatcher *d, const char *path);
@@ -98,6 +135,9 @@ void dispatcher_on_metric_names(struct dispatcher *d, uint32_t place, uint32_t g
     const struct ctl_metric_names *m);
 void dispatcher_on_dropped(struct dispatcher *d, uint32_t place, uint32_t generation,
     const struct ctl_attempt *a);
+void dispatcher_on_ack(struct dispatcher *d, uint32_t place, uint32_t generation, const struct ctl_ack *a);
+void dispatcher_on_decline(struct dispatcher *d, uint32_t place, uint32_t generation,
+    const struct ctl_decline *m);
 
 /* After each batch of events, and when dispatcher_deadline_ns has come. */
 void dispatcher_turn(struct dispatcher *d);

@@ -14,6 +14,7 @@ struct dispatcher {
 	void *arg;
 	struct resource_manager *rm;
 	struct jm_settings settings;
+	struct checkpoint_settings checkpoints; /* of jobs that say nothing of their own */
 	uint32_t parallelism_default;
 	int64_t keep_ended_ms;
 	uint32_t max_ended;
@@ -22,6 +23,8 @@ struct dispatcher {
 	struct submission **submissions; /* oldest first */
 	size_t n_submissions, cap_submissions;
 	uint32_t last_number;
+	char **pinned; /* artifacts of recorded jobs that could not be resumed */
+	size_t n_pinned, cap_pinned;
 	bool stopping, stopped;
 };
 

@@ -1,12 +1,15 @@
 /*
  * Submissions on their way to become jobs, and the artifacts in the store.
  */
+#include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "supervisor/dispatcher_impl.h"
+#include "supervisor/restore_check.h"
 
 /* ---- artifacts ---- */
 
@@ -22,6 +25,9 @@ void dispatcher_unstore(struct dispatcher *d, const char *artifact)
 
 	for (i = 0; i < d->n_jobs; i++)
 		if (needs_artifact(d->jobs[i]) && strcmp(jm_program(d->jobs[i])->artifact, artifact) == 0)
+			return;
+	for (i = 0; i < d->n_pinned; i++)
+		if (strcmp(d->pinned[i], artifact) == 0)
 			return;
 	for (i = 0; i < d->n_submissions; i++) {
 		/* What is being stored may be the same content, found in the store. */
@@ -57,9 +63,16 @@ void dispatcher_answer(struct dispatcher *d, struct submission *s, const struct 
 	for (which = 0; which < DISPATCHER_N_BUILDERS; which++)
 		if (s->running[which])
 			d->ops->build_kill(d->arg, s->number, which);
-	if (e != NULL && s->artifact != NULL)
+	if (e != NULL && s->resumed && !d->stopping) {
+		/* The next JobManager may have more luck, with what it needs still there. */
+		VEC_RESERVE(d->pinned, d->n_pinned, d->cap_pinned);
+		d->pinned[d->n_pinned++] = xstrdup(s->artifact);
+	} else if (e != NULL && s->state == SUB_RECORDING) {
+		d->ops->unrecord(d->arg, &s->job_id); /* it may be durable by now */
+	}
+	if (e != NULL && !s->resumed && s->artifact != NULL)
 		dispatcher_unstore(d, s->artifact);
-	if (e != NULL)
+	if (e != NULL && !s->resumed)
 		log_warnx("job.refused", KV_UINT("submission", s->number), KV_STR("artifact", s->artifact),
 		    KV_MSG("%s", e->msg));
 	s->done(s->arg, e, &s->job_id);
@@ -88,28 +101,127 @@ static void build(struct dispatcher *d, struct submission *s)
 	}
 }
 
-/* Both plans are there: make the job, or say why not. */
+/* Everything is there. */
+static void start_job(struct dispatcher *d, struct submission *s)
+{
+	struct job_program *program = s->program;
+	struct job_master *jm;
+	uint32_t i;
+
+	s->program = NULL;
+	jm = jm_create(&s->job_id, program, s->since_ms, &d->settings, d->clock, &dispatcher_jm_ops, d);
+	jm_use_checkpoints(jm, &s->checkpoints, s->first_id);
+	VEC_RESERVE(d->jobs, d->n_jobs, d->cap_jobs);
+	d->jobs[d->n_jobs++] = jm;
+	if (s->resumed)
+		log_info("job.resumed", KV_JOB(jm_id_hex(jm)), KV_STR("name", program->name),
+		    KV_UINT("checkpoint", s->restore_id), KV_STR("path", s->restore_path),
+		    KV_MSG("job \"%s\" of an earlier JobManager goes on %s", program->name,
+			s->restore_id != 0 ? log_fmt("with checkpoint %" PRIu64, s->restore_id) :
+					     "without state: it had no checkpoint"));
+	else
+		log_info("job.submitted", KV_JOB(jm_id_hex(jm)), KV_STR("name", program->name),
+		    KV_STR("artifact", program->artifact), KV_UINT("vertices", program->graph->n_vertices),
+		    KV_UINT("tasks", jm_graph(jm)->n_tasks), KV_UINT("slots", program->graph->n_slots),
+		    KV_STR("savepoint", s->restore_path), KV_INT("ms", clock_wall_ms(d->clock) - s->since_ms),
+		    KV_MSG("job \"%s\" was submitted", program->name));
+	if (s->restore_id != 0) {
+		for (i = 0; i < s->n_older; i++)
+			jm_retain(jm, s->older[i].id, s->older[i].path);
+		jm_restore(jm, s->restore_id, s->restore_fd, s->restore_kind, s->restore_path);
+		s->restore_fd = -1;
+	}
+	jm_start(jm);
+	dispatcher_answer(d, s, NULL);
+}
+
+/* The job store has it before anything runs: a JobManager that dies from here on leaves it to the next. */
+static void record(struct dispatcher *d, struct submission *s)
+{
+	struct job_record r = { .job_id = s->job_id,
+		.name = s->program->name,
+		.artifact = s->artifact,
+		.argv = s->argv,
+		.argc = s->argc,
+		.parallelism = s->parallelism,
+		.default_parallelism = s->program->default_parallelism,
+		.start_ms = s->since_ms,
+		.savepoint = s->savepoint,
+		.allow_non_restored = s->allow_non_restored };
+	size_t len;
+	void *data;
+
+	if (s->resumed) {
+		start_job(d, s);
+		return;
+	}
+	s->state = SUB_RECORDING;
+	data = job_record_encode(&r, &len);
+	d->ops->record(d->arg, s->number, &s->job_id, data, len);
+	free(data);
+}
+
+/* Both plans are there: make the program, or say why not. */
 static void built(struct dispatcher *d, struct submission *s)
 {
-	struct job_program *program;
-	struct job_master *jm;
 	struct err e = { ERR_NONE, "" };
 
-	program = submission_program(s, d->parallelism_default, &e);
-	if (program == NULL) {
+	s->program = submission_program(s,
+	    s->default_parallelism != 0 ? s->default_parallelism : d->parallelism_default, &e);
+	s->checkpoints = d->checkpoints;
+	if (s->program == NULL || checkpoint_settings_of_job(&s->checkpoints, s->program->stream, &e) != 0) {
 		dispatcher_answer(d, s, &e);
 		return;
 	}
-	jm = jm_create(&s->job_id, program, s->since_ms, &d->settings, d->clock, &dispatcher_jm_ops, d);
-	VEC_RESERVE(d->jobs, d->n_jobs, d->cap_jobs);
-	d->jobs[d->n_jobs++] = jm;
-	log_info("job.submitted", KV_JOB(jm_id_hex(jm)), KV_STR("name", program->name),
-	    KV_STR("artifact", program->artifact), KV_UINT("vertices", program->graph->n_vertices),
-	    KV_UINT("tasks", jm_graph(jm)->n_tasks), KV_UINT("slots", program->graph->n_slots),
-	    KV_INT("ms", clock_wall_ms(d->clock) - s->since_ms),
-	    KV_MSG("job \"%s\" was submitted", program->name));
-	jm_start(jm);
-	dispatcher_answer(d, s, NULL);
+	s->deadline_ns = INT64_MAX;
+	if (!s->resumed && s->savepoint == NULL) {
+		record(d, s);
+		return;
+	}
+	s->state = SUB_RESTORING;
+	d->ops->find_checkpoint(d->arg, s->number, &s->job_id, s->resumed ? NULL : s->savepoint);
+}
+
+static void found(struct dispatcher *d, struct submission *s, const struct checkpoint_answer *a)
+{
+	bool own = s->resumed && !s->looked; /* the job's own directory was asked for */
+	struct err e = a->err;
+
+	s->looked = true;
+	if (own && s->savepoint != NULL && e.code == ERR_NONE && a->file == NULL) {
+		/* It ended before its first checkpoint: again from what it began with. */
+		s->first_id = a->highest_id + 1;
+		d->ops->find_checkpoint(d->arg, s->number, &s->job_id, s->savepoint);
+		return;
+	}
+	if (e.code == ERR_NONE && a->file != NULL &&
+	    restore_check(s->program->graph, a->file, s->allow_non_restored, &e) != 0)
+		err_prefix(&e, "%s", a->path);
+	if (e.code == ERR_NONE && a->file != NULL) {
+		s->restore_fd = fcntl(a->fd, F_DUPFD_CLOEXEC, 0);
+		if (s->restore_fd < 0)
+			err_set_errno(&e, ERR_IO, "keep the content of %s", a->path);
+	}
+	if (e.code != ERR_NONE) {
+		dispatcher_answer(d, s, &e);
+		return;
+	}
+	if (s->first_id <= a->highest_id)
+		s->first_id = a->highest_id + 1;
+	if (a->file != NULL) {
+		s->restore_id = a->file->id;
+		s->restore_path = xstrdup(a->path);
+		/* What somebody else named is not ours to remove, whatever it was made as. */
+		s->restore_kind = own ? a->file->kind : CHECKPOINT_SAVEPOINT;
+		s->older = xcalloc((size_t)a->n_older + 1, sizeof(*s->older));
+		for (; s->n_older < a->n_older; s->n_older++) {
+			s->older[s->n_older].id = a->older[s->n_older].id;
+			s->older[s->n_older].path = xstrdup(a->older[s->n_older].path);
+		}
+		if (s->first_id <= a->file->id)
+			s->first_id = a->file->id + 1;
+	}
+	record(d, s);
 }
 
 static void out_of_time(struct dispatcher *d, struct submission *s)
@@ -130,13 +242,23 @@ static void sub_bug(struct dispatcher *d, struct submission *s)
 	ASSERT(!"an event of a submission that cannot come in this state");
 }
 
-enum sub_event { SUB_EV_STORED, SUB_EV_TURN_COMES, SUB_EV_BUILT, SUB_EV_TIMER, SUB_N_EVENTS };
+enum sub_event {
+	SUB_EV_STORED,
+	SUB_EV_TURN_COMES,
+	SUB_EV_BUILT,
+	SUB_EV_RECORDED,
+	SUB_EV_TIMER,
+	SUB_N_EVENTS
+};
 
 static void (*const sub_table[SUB_N_STATES][SUB_N_EVENTS])(struct dispatcher *, struct submission *) = {
-	/*                STORED   TURN_COMES  BUILT    TIMER */
-	[SUB_STORING] = { stored, sub_bug, sub_bug, sub_bug },
-	[SUB_QUEUED] = { sub_bug, build, sub_bug, sub_bug },
-	[SUB_BUILDING] = { sub_bug, sub_bug, built, out_of_time },
+	/*                STORED   TURN_COMES  BUILT    RECORDED  TIMER */
+	[SUB_STORING] = { stored, sub_bug, sub_bug, sub_bug, sub_bug },
+	[SUB_QUEUED] = { sub_bug, build, sub_bug, sub_bug, sub_bug },
+	[SUB_BUILDING] = { sub_bug, sub_bug, built, sub_bug, out_of_time },
+	[SUB_RESTORING] = { sub_bug, sub_bug, sub_bug, sub_bug,
+	    sub_bug }, /* answered by dispatcher_on_found */
+	[SUB_RECORDING] = { sub_bug, sub_bug, sub_bug, start_job, sub_bug },
 };
 
 static void sub_happen(struct dispatcher *d, struct submission *s, enum sub_event ev)
@@ -152,6 +274,17 @@ static bool is_known(const struct dispatcher *d, const struct id128 *job)
 		if (id_equal(&d->submissions[i]->job_id, job))
 			return true;
 	return dispatcher_find(d, job) != NULL;
+}
+
+static struct submission *add_submission(struct dispatcher *d, const struct dispatcher_submit *sub,
+    dispatcher_done_fn *done, void *arg)
+{
+	struct submission *s = submission_create(sub, done, arg);
+
+	s->number = ++d->last_number;
+	VEC_RESERVE(d->submissions, d->n_submissions, d->cap_submissions);
+	d->submissions[d->n_submissions++] = s;
+	return s;
 }
 
 void dispatcher_submit(struct dispatcher *d, const struct dispatcher_submit *sub, dispatcher_done_fn *done,
@@ -175,12 +308,65 @@ void dispatcher_submit(struct dispatcher *d, const struct dispatcher_submit *sub
 		done(arg, &e, NULL);
 		return;
 	}
-	s = submission_create(sub, done, arg);
-	s->number = ++d->last_number;
+	s = add_submission(d, sub, done, arg);
 	s->since_ms = clock_wall_ms(d->clock);
-	VEC_RESERVE(d->submissions, d->n_submissions, d->cap_submissions);
-	d->submissions[d->n_submissions++] = s;
 	d->ops->store(d->arg, s->number, sub->path);
+}
+
+static void on_resumed(void *arg, const struct err *e, const struct id128 *job)
+{
+	const struct dispatcher *d = arg;
+	char hex[ID_HEX_SIZE];
+
+	if (e != NULL && !d->stopping)
+		log_errorx("job.resume_failed", KV_JOB(id_hex(job, hex)),
+		    KV_MSG(
+			"a job of an earlier JobManager cannot go on: %s; its record and its "
+			"checkpoints stay, "
+			"and the next start tries again",
+			e->msg));
+}
+
+void dispatcher_resume(struct dispatcher *d, const struct job_record *r)
+{
+	struct dispatcher_submit sub = { .argc = r->argc,
+		.argv = (const char *const *)r->argv,
+		.parallelism = r->parallelism,
+		.job_id = &r->job_id,
+		.savepoint = r->savepoint,
+		.allow_non_restored = r->allow_non_restored };
+	struct submission *s;
+
+	if (d->stopping || is_known(d, &r->job_id))
+		return;
+	s = add_submission(d, &sub, on_resumed, d);
+	s->since_ms = r->start_ms;
+	s->default_parallelism = r->default_parallelism;
+	s->resumed = true;
+	s->artifact = xstrdup(r->artifact);
+	s->state = SUB_QUEUED;
+}
+
+void dispatcher_on_found(struct dispatcher *d, uint32_t submission, const struct checkpoint_answer *a)
+{
+	struct submission *s = find_submission(d, submission);
+
+	if (s == NULL)
+		return; /* the JobManager began to stop meanwhile */
+	ASSERT(s->state == SUB_RESTORING);
+	found(d, s, a);
+}
+
+void dispatcher_on_recorded(struct dispatcher *d, uint32_t submission, const struct err *why)
+{
+	struct submission *s = find_submission(d, submission);
+
+	if (s == NULL)
+		return;
+	if (why != NULL)
+		dispatcher_answer(d, s, why);
+	else
+		sub_happen(d, s, SUB_EV_RECORDED);
 }
 
 void dispatcher_on_stored(struct dispatcher *d, uint32_t submission, const char *path, const struct err *why)

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 
 #define NAME_LOST        "org.apache.flink.runtime.io.network.netty.exception.RemoteTransportException"
+#define NAME_JOB         "org.apache.flink.runtime.JobException"
 #define NAME_COMPLETION  "java.util.concurrent.CompletionException"
 #define NAME_NO_RESOURCE "org.apache.flink.runtime.jobmanager.scheduler.NoResourceAvailableException"
 
@@ -59,6 +60,20 @@ void failure_from_lost_tm(struct job_failure *f, const char *tm_id, int signo, c
 	f->text = xasprintf(NAME_LOST ": Connection unexpectedly closed by remote task manager '%s'. "
 				      "This might indicate that the remote task manager was lost.\n\t%s",
 	    tm_id, obituary);
+}
+
+void failure_from_suppressed(struct job_failure *f, const char *why, const struct job_failure *last)
+{
+	f->name = NAME_JOB;
+	if (last == NULL) {
+		f->text = xasprintf(NAME_JOB ": %s", why);
+		return;
+	}
+	f->text = xasprintf(NAME_JOB ": %s\nCaused by: %s", why, last->text);
+	f->task_name = last->task_name != NULL ? xstrdup(last->task_name) : NULL;
+	f->location = last->location != NULL ? xstrdup(last->location) : NULL;
+	f->tm_id = last->tm_id != NULL ? xstrdup(last->tm_id) : NULL;
+	f->signo = last->signo;
 }
 
 void failure_from_missing_slots(struct job_failure *f, uint32_t n_required, uint32_t n_free)

@@ -30,6 +30,8 @@ const char *failure_name(enum err_code code);
 void failure_from_err(struct job_failure *f, const struct err *cause);
 /* A TaskManager's end; its obituary tells more. */
 void failure_from_lost_tm(struct job_failure *f, const char *tm_id, int signo, const char *obituary);
+/* No restart follows; last is what the job failed with, NULL: not known. */
+void failure_from_suppressed(struct job_failure *f, const char *why, const struct job_failure *last);
 /* Slots were missing for too long. */
 void failure_from_missing_slots(struct job_failure *f, uint32_t n_required, uint32_t n_free);
 

@@ -1,20 +1,15 @@
 /*
  * Views of the cluster for the REST API, copied as of now, and its actions.
  */
-#include "supervisor/gateway.h"
+#include "supervisor/gateway_impl.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "supervisor/cluster.h"
 
 #define UNASSIGNED "(unassigned)"
-
-struct gateway {
-	struct cluster *cluster;
-};
 
 /* A jar run under way. */
 struct run {
@@ -355,19 +350,16 @@ static void on_submitted(void *arg, const struct err *e, const struct id128 *job
 
 void gw_jar_run(struct gateway *g, const struct gw_run *run, gw_done_fn *done, void *arg)
 {
-	struct dispatcher_submit s = {
-		.argc = run->n_args, .argv = run->args, .parallelism = run->parallelism, .job_id = run->job_id
-	};
+	struct dispatcher_submit s = { .argc = run->n_args,
+		.argv = run->args,
+		.parallelism = run->parallelism,
+		.job_id = run->job_id,
+		.savepoint = run->savepoint_path,
+		.allow_non_restored = run->allow_non_restored };
 	struct run *r;
 	struct err e;
 	char *path = jar_store_path(cluster_jars(g->cluster), run->jar_id, &e);
 
-	if (path != NULL && run->savepoint_path != NULL) {
-		err_set(&e, ERR_INVALID, "a job cannot be restored from %s: this version takes no savepoints",
-		    run->savepoint_path);
-		free(path);
-		path = NULL;
-	}
 	if (path == NULL) {
 		done(arg, &e, NULL);
 		return;

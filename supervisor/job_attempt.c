@@ -177,7 +177,7 @@ static bool is_active(enum task_state s)
 	return s == TASK_DEPLOYING || s == TASK_INITIALIZING || s == TASK_RUNNING;
 }
 
-static void task_failed(struct job_master *jm, struct job_task *t, int64_t wall_ms, const struct err *cause)
+void attempt_fail(struct job_master *jm, struct job_task *t, int64_t wall_ms, const struct err *cause)
 {
 	struct job_failure f = { .name = NULL };
 	bool noted = jm->phase == JM_RUNNING; /* what fails behind the first failure is its consequence */
@@ -205,6 +205,8 @@ static void task_running(struct job_master *jm)
 	log_info("job.running", KV_JOB(jm->id_hex), KV_UINT("attempt", jm->attempt),
 	    KV_UINT("tasks", jm->graph->n_tasks), KV_INT("ms", (now - jm->disturbed_ns) / NS_PER_MS),
 	    KV_MSG("all tasks of \"%s\" are RUNNING", jm->program->name));
+	if (jm->phase == JM_RUNNING)
+		checkpoints_start(jm);
 }
 
 void jm_on_task_state(struct job_master *jm, uint32_t place, uint32_t generation,
@@ -214,11 +216,12 @@ void jm_on_task_state(struct job_master *jm, uint32_t place, uint32_t generation
 		"the task ended as CANCELED without being asked to" };
 	struct jm_member *m = find_member(jm, place, generation);
 	struct job_task *t;
+	enum task_state was;
 
 	if (m == NULL || m->state == MEMBER_GONE || s->attempt != jm->attempt)
 		return;
 	if (s->vertex == UINT32_MAX && s->subtask == UINT32_MAX && s->state == TASK_FAILED) {
-		task_failed(jm, NULL, s->wall_ms, &s->cause);
+		attempt_fail(jm, NULL, s->wall_ms, &s->cause);
 		return;
 	}
 	t = execution_graph_task(jm->graph, s->vertex, s->subtask);
@@ -236,21 +239,24 @@ void jm_on_task_state(struct job_master *jm, uint32_t place, uint32_t generation
 			task_running(jm);
 		return;
 	case TASK_FINISHED:
-		if (is_active(t->state) && t->state != TASK_RUNNING)
-			task_running(jm);
+		was = t->state;
 		job_task_set_state(t, TASK_FINISHED, s->wall_ms);
 		jm->modified_ms = clock_wall_ms(jm->clock);
+		if (is_active(was) && was != TASK_RUNNING)
+			task_running(jm);
+		if (jm->phase == JM_RUNNING)
+			checkpoints_task_finished(jm, t);
 		if (++jm->n_finished == jm->graph->n_tasks && jm->phase == JM_RUNNING)
 			jm_happen(jm, EV_FINISHED);
 		return;
 	case TASK_CANCELED:
 		if (jm->phase == JM_RUNNING)
-			task_failed(jm, t, s->wall_ms, &unasked);
+			attempt_fail(jm, t, s->wall_ms, &unasked);
 		else
 			job_task_set_state(t, TASK_CANCELED, s->wall_ms);
 		return;
 	case TASK_FAILED:
-		task_failed(jm, t, s->wall_ms, &s->cause);
+		attempt_fail(jm, t, s->wall_ms, &s->cause);
 		return;
 	case TASK_CREATED:
 	case TASK_SCHEDULED:
@@ -284,7 +290,7 @@ void jm_on_dropped(struct job_master *jm, uint32_t place, uint32_t generation, u
 	if (m == NULL || m->state == MEMBER_GONE || attempt != jm->attempt)
 		return;
 	if (m->state == MEMBER_HELD)
-		task_failed(jm, NULL, clock_wall_ms(jm->clock), &unasked);
+		attempt_fail(jm, NULL, clock_wall_ms(jm->clock), &unasked);
 	member_gone(jm, m, TASK_CANCELED);
 	if (attempt_all_gone(jm))
 		jm_happen(jm, EV_GONE);

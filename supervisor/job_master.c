@@ -99,6 +99,14 @@ static void start(struct job_master *jm)
 	jm->ops->request(jm->arg, jm, jm->program->graph->n_slots);
 }
 
+/* The delay is over. A checkpoint that is just being stored decides what the next attempt begins with. */
+static void start_again(struct job_master *jm)
+{
+	jm->due_ns = INT64_MAX;
+	if (!checkpoints_storing(jm))
+		start(jm);
+}
+
 static void deploy(struct job_master *jm)
 {
 	struct err e = { ERR_NONE, "" };
@@ -106,6 +114,7 @@ static void deploy(struct job_master *jm)
 
 	enter(jm, JM_RUNNING);
 	jm->starved_log_ns = 0;
+	checkpoints_restored(jm);
 	if (attempt_assign(jm, &e) != 0 || jm->ops->deploy(jm->arg, jm, &e) != 0) {
 		err_prefix(&e, "deploy attempt %llu", (unsigned long long)jm->attempt);
 		failure_from_err(&f, &e);
@@ -147,10 +156,40 @@ static void resume(struct job_master *jm)
 static void fail(struct job_master *jm)
 {
 	enter(jm, JM_FAILING);
+	checkpoints_stop(jm, "the attempt failed");
 	attempt_cancel_tasks(jm);
 	attempt_drop_all(jm);
 	if (attempt_all_gone(jm))
 		jm_happen(jm, EV_GONE);
+}
+
+static void over(struct job_master *jm, enum job_state end)
+{
+	attempt_release(jm);
+	enter(jm, JM_OVER);
+	set_state(jm, end);
+	if (end == JOB_FINISHED)
+		checkpoints_answer_stop(jm, NULL);
+	checkpoints_close(jm);
+	log_info("job.ended", KV_JOB(jm->id_hex), KV_STR("state", job_state_name(end)),
+	    KV_UINT("attempt", jm->attempt),
+	    KV_MSG("job \"%s\" is %s", jm->program->name, job_state_name(end)));
+	jm->ops->over(jm->arg, jm);
+}
+
+/* The restart strategy allows no more: what failed last is told with that. */
+static void give_up(struct job_master *jm)
+{
+	const struct failure_history *h = &jm->failures;
+	struct job_failure f = { .name = NULL };
+	char why[128];
+
+	failure_from_suppressed(&f, restart_suppressed(&jm->settings->restart, why),
+	    h->n > 0 ? &h->v[h->n - 1] : NULL);
+	f.wall_ms = clock_wall_ms(jm->clock);
+	log_errorx("job.failed", KV_JOB(jm->id_hex), KV_UINT("attempt", jm->attempt), KV_MSG("%s", f.text));
+	failure_history_add(&jm->failures, &f, jm->settings->history_size);
+	over(jm, JOB_FAILED);
 }
 
 static void restart(struct job_master *jm)
@@ -160,8 +199,12 @@ static void restart(struct job_master *jm)
 	if (jm->running_since_ns != 0)
 		ran_ms = (jm->disturbed_ns - jm->running_since_ns) / NS_PER_MS;
 	jm->running_since_ns = 0;
+	delay_ms = restart_delay_ms(&jm->restart, &jm->settings->restart, ran_ms, now / NS_PER_MS);
+	if (delay_ms == RESTART_NEVER) {
+		give_up(jm);
+		return;
+	}
 	attempt_release(jm);
-	delay_ms = restart_delay_ms(&jm->restart, &jm->settings->restart, ran_ms);
 	jm->n_restarts++;
 	enter(jm, JM_RESTARTING);
 	log_info("job.restarting", KV_JOB(jm->id_hex), KV_UINT("attempt", jm->attempt),
@@ -173,20 +216,10 @@ static void restart(struct job_master *jm)
 		jm_happen(jm, EV_TIMER);
 }
 
-static void over(struct job_master *jm, enum job_state end)
-{
-	attempt_release(jm);
-	enter(jm, JM_OVER);
-	set_state(jm, end);
-	log_info("job.ended", KV_JOB(jm->id_hex), KV_STR("state", job_state_name(end)),
-	    KV_UINT("attempt", jm->attempt),
-	    KV_MSG("job \"%s\" is %s", jm->program->name, job_state_name(end)));
-	jm->ops->over(jm->arg, jm);
-}
-
 static void finish(struct job_master *jm)
 {
 	enter(jm, JM_FINISHING);
+	checkpoints_stop(jm, "the job has finished");
 	attempt_drop_all(jm);
 	if (attempt_all_gone(jm))
 		jm_happen(jm, EV_GONE);
@@ -201,6 +234,7 @@ static void end_tasks(struct job_master *jm, enum jm_phase phase)
 {
 	jm->ops->withdraw(jm->arg, jm);
 	enter(jm, phase);
+	checkpoints_stop(jm, phase == JM_CANCELLING ? "the job was cancelled" : "the JobManager stops");
 	attempt_cancel_tasks(jm);
 	attempt_drop_all(jm);
 	if (attempt_all_gone(jm))
@@ -240,7 +274,7 @@ static event_fn *const table[JM_N_PHASES][EV_N] = {
 	[JM_RUNNING] = { bug, bug, bug, fail, finish, bug, cancel, suspend },
 	[JM_FINISHING] = { bug, bug, bug, ignore, bug, finished, ignore, ignore },
 	[JM_FAILING] = { bug, bug, bug, ignore, bug, restart, cancel, suspend },
-	[JM_RESTARTING] = { bug, bug, start, bug, bug, bug, cancel, suspend },
+	[JM_RESTARTING] = { bug, bug, start_again, bug, bug, bug, cancel, suspend },
 	[JM_STARVED] = { bug, resume, start, bug, bug, bug, cancel, suspend },
 	[JM_CANCELLING] = { bug, bug, bug, ignore, bug, canceled, ignore, ignore },
 	[JM_SUSPENDING] = { bug, bug, bug, ignore, bug, suspended, ignore, ignore },
@@ -280,11 +314,13 @@ void jm_destroy(struct job_master *jm)
 {
 	if (jm == NULL)
 		return;
+	checkpoints_fini(jm);
 	free(jm->members);
 	free(jm->slots);
 	execution_graph_destroy(jm->graph);
 	job_program_destroy(jm->program);
 	failure_history_fini(&jm->failures);
+	restart_fini(&jm->restart);
 	free(jm);
 }
 
@@ -332,13 +368,16 @@ void jm_on_time(struct job_master *jm)
 	}
 	if (jm->due_ns <= now)
 		jm_happen(jm, EV_TIMER);
+	checkpoints_on_time(jm);
 }
 
 int64_t jm_deadline_ns(const struct job_master *jm)
 {
-	int64_t due = jm->due_ns, d;
+	int64_t due = jm->due_ns, d = checkpoints_deadline_ns(jm);
 	uint32_t i;
 
+	if (d < due)
+		due = d;
 	for (i = 0; i < jm->n_members; i++) {
 		d = attempt_drop_deadline(jm, &jm->members[i]);
 		if (d < due)

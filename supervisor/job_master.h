@@ -20,12 +20,17 @@
  * gone, by DROPPED or by the death of its process: a Kafka producer, a part file, an upsert of the
  * old one is fenced by nothing else.  A failed task, a failed deploy and a lost TaskManager
  * take one path.  What comes from an attempt gone by, or from a process that takes no part, is dropped.
+ *
+ * Every attempt begins with the newest completed checkpoint.  One that is being stored when an
+ * attempt ends is waited for: it may be durable already, and its effects may be known to somebody.
  */
 #ifndef SUPERVISOR_JOB_MASTER_H
 #define SUPERVISOR_JOB_MASTER_H
 
 #include "base/clock.h"
 #include "rest/gateway.h"
+#include "supervisor/checkpoint_coordinator.h"
+#include "supervisor/checkpoint_settings.h"
 #include "supervisor/execution_graph.h"
 #include "supervisor/failure.h"
 #include "supervisor/resource_manager.h"
@@ -92,6 +97,21 @@ struct jm_ops {
 	void (*kill)(void *arg, struct job_master *jm, uint32_t place, uint32_t generation, const char *why);
 	/* The task is gone: last chance to copy its counters to t->metrics. */
 	void (*task_over)(void *arg, struct job_master *jm, struct job_task *t);
+	/*
+	 * Checkpoints, as the coordinator asks for them: trigger, notify and abort are sent to every
+	 * member that has tasks; store is answered by jm_on_stored.
+	 */
+	void (*trigger)(void *arg, struct job_master *jm, uint32_t place, uint32_t generation,
+	    const struct ctl_trigger *t);
+	void (*notify)(void *arg, struct job_master *jm, uint32_t place, uint32_t generation,
+	    const struct ctl_checkpoint *c);
+	void (*abort)(void *arg, struct job_master *jm, uint32_t place, uint32_t generation,
+	    const struct ctl_checkpoint *c);
+	void (*store)(void *arg, struct job_master *jm, const struct checkpoint_file *f, const char *target);
+	void (*discard)(void *arg, struct job_master *jm, uint64_t checkpoint_id, const char *path);
+	/* A savepoint asked for by jm_savepoint has come to its end: e NULL and its path, or why not. */
+	void (*savepoint_done)(void *arg, struct job_master *jm, uint64_t request, const char *path,
+	    const struct err *e);
 	/* The phase is OVER. The JobMaster may be destroyed after the event that brought it there. */
 	void (*over)(void *arg, struct job_master *jm);
 };
@@ -102,6 +122,13 @@ struct jm_ops {
  */
 struct job_master *jm_create(const struct id128 *id, struct job_program *program, int64_t initializing_ms,
     const struct jm_settings *settings, const struct clock *clock, const struct jm_ops *ops, void *arg);
+/* Before jm_start: how it takes checkpoints, and the id of the first. Without, it takes none. */
+void jm_use_checkpoints(struct job_master *jm, const struct checkpoint_settings *s, uint64_t first_id);
+/* After that, before jm_start: the first attempt begins with this one. Takes ownership of fd. */
+void jm_restore(struct job_master *jm, uint64_t checkpoint_id, int fd, enum checkpoint_kind kind,
+    const char *path);
+/* An older one of an earlier life is still there. */
+void jm_retain(struct job_master *jm, uint64_t checkpoint_id, const char *path);
 /* At the end of the JobManager in any phase: it asks for nothing any more. */
 void jm_destroy(struct job_master *jm);
 
@@ -119,6 +146,16 @@ void jm_on_dropped(struct job_master *jm, uint32_t place, uint32_t generation, u
 /* obituary: one sentence with the signal and its last words. */
 void jm_on_tm_lost(struct job_master *jm, uint32_t place, uint32_t generation, int signo,
     const char *obituary);
+void jm_on_ack(struct job_master *jm, uint32_t place, uint32_t generation, const struct ctl_ack *a);
+void jm_on_decline(struct job_master *jm, uint32_t place, uint32_t generation, const struct ctl_decline *d);
+void jm_on_stored(struct job_master *jm, uint64_t checkpoint_id, const char *path, const struct err *e);
+/* A savepoint, and what is done behind it. */
+enum jm_then { JM_GO_ON, JM_THEN_CANCEL, JM_THEN_STOP, JM_THEN_DRAIN };
+/*
+ * Answered by ops->savepoint_done with this request, maybe before it returns: a stop once the job is
+ * FINISHED, everything else once the savepoint is durable.  target: the directory it is made in.
+ */
+void jm_savepoint(struct job_master *jm, uint64_t request, enum jm_then then, const char *target);
 void jm_on_time(struct job_master *jm);
 /*
  * When jm_on_time is due, monotonic; INT64_MAX: never. Asked after every event, of any job: it depends
@@ -146,6 +183,9 @@ const struct failure_history *jm_failures(const struct job_master *jm);
 int64_t jm_n_restarts(const struct job_master *jm);
 int64_t jm_last_restart_ms(const struct job_master *jm); /* how long the last one took */
 int64_t jm_down_since_ms(const struct job_master *jm);   /* wall; 0: it is up */
+/* NULL: it takes no checkpoints. */
+const struct coordinator *jm_coordinator(const struct job_master *jm);
+const struct checkpoint_settings *jm_checkpointing(const struct job_master *jm);
 /* Which slot runs subtask i: of the present attempt, n of them while it is deployed, else NULL. */
 const struct rm_slot *jm_slots(const struct job_master *jm, uint32_t *n);
 

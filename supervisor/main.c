@@ -25,7 +25,7 @@ struct supervisor {
 	const char **overrides;
 	unsigned n_overrides;
 	struct conf *conf;
-	int lock_fd, log_fd;
+	int lock_fd, workers_lock_fd, log_fd;
 	struct loop *loop;
 	struct cluster *cluster;
 	struct rest_server *rest;
@@ -158,9 +158,9 @@ static void on_reload(void *arg)
 		conf_destroy(conf);
 		return;
 	}
-	if (conf->taskmanagers < s->conf->taskmanagers)
-		log_warnx("reload.later", KV_STR("key", "taskmanager.numberOfTaskManagers"),
-		    KV_MSG("fewer TaskManagers take effect at the next start"));
+	if (conf->slots != s->conf->slots)
+		log_warnx("reload.later", KV_STR("key", "taskmanager.numberOfTaskSlots"),
+		    KV_MSG("TaskManagers with tasks get another number of slots when they are forked again"));
 	old = s->conf;
 	s->conf = conf;
 	if (log_level_parse(conf->log_level, &level))
@@ -212,6 +212,7 @@ static int start(struct supervisor *s, struct err *e)
 {
 	struct cluster_config cfg = { .conf = s->conf,
 		.stderr_fd = STDERR_FILENO,
+		.workers_lock_fd = s->workers_lock_fd,
 		.stop_grace_ms = STOP_GRACE_MS,
 		.stopped = on_stopped,
 		.arg = s };
@@ -254,6 +255,9 @@ static int run(struct supervisor *s)
 	/* Before the log: it is the other supervisor's. */
 	s->lock_fd = state_dir_lock(s->conf, &e);
 	if (s->lock_fd < 0 || open_log(s, &e) != 0)
+		return fail(&e);
+	s->workers_lock_fd = state_dir_workers_lock(s->conf, &e);
+	if (s->workers_lock_fd < 0)
 		return fail(&e);
 	log_info("supervisor.start", KV_STR("version", WEIR_VERSION), KV_STR("conf", s->conf->file),
 	    KV_STR("state_dir", s->conf->storage_dir), KV_INT("taskmanagers", s->conf->taskmanagers),
@@ -341,7 +345,7 @@ static int parse_options(struct supervisor *s, int argc, char **argv, bool *chec
 
 int main(int argc, char **argv, char **envp)
 {
-	struct supervisor s = { .lock_fd = -1, .log_fd = -1 };
+	struct supervisor s = { .lock_fd = -1, .workers_lock_fd = -1, .log_fd = -1 };
 	char **args = prepare_titles(argc, argv, envp);
 	bool check_only = false;
 	struct err e;
@@ -363,6 +367,8 @@ int main(int argc, char **argv, char **envp)
 	conf_destroy(s.conf);
 	if (s.log_fd >= 0)
 		close(s.log_fd);
+	if (s.workers_lock_fd >= 0)
+		close(s.workers_lock_fd);
 	if (s.lock_fd >= 0)
 		close(s.lock_fd); /* the lock goes with it */
 out:

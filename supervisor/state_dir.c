@@ -99,6 +99,17 @@ int state_dir_make(const struct conf *conf, struct err *e)
 	return rc != 0 ? err_prefix(e, "web.upload.dir") : 0;
 }
 
+int state_dir_workers_lock(const struct conf *conf, struct err *e)
+{
+	char *path = xasprintf("%s/workers.lock", conf->storage_dir);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0)
+		err_set_errno(e, ERR_IO, "open %s", path);
+	free(path);
+	return fd;
+}
+
 int state_dir_lock(const struct conf *conf, struct err *e)
 {
 	char *path = xasprintf("%s/supervisor.lock", conf->storage_dir), text[32] = "";

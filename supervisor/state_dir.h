@@ -22,5 +22,11 @@ int state_dir_make(const struct conf *conf, struct err *e);
  * Returns the descriptor that holds it, or -1: ERR_CONFLICT names the pid that has it.
  */
 int state_dir_lock(const struct conf *conf, struct err *e);
+/*
+ * Open <storageDir>/workers.lock, which is locked for as long as a worker of this supervisor or of an
+ * earlier one lives: workers inherit the descriptor.  flock it before a job of an earlier supervisor goes on.
+ * Returns the descriptor, above 2, or -1.
+ */
+int state_dir_workers_lock(const struct conf *conf, struct err *e);
 
 #endif

@@ -360,6 +360,17 @@ void storage_list(struct storage *st, const char *dir, storage_done_fn *cb, void
 	submit(st, request(STORAGE_LIST, dir, ""), NULL, cb, arg);
 }
 
+void storage_list_dirs(struct storage *st, const char *dir, storage_done_fn *cb, void *arg)
+{
+	submit(st, request(STORAGE_LIST_DIRS, dir, ""), NULL, cb, arg);
+}
+
+void storage_read_memfd(struct storage *st, const char *path, size_t max_bytes, storage_done_fn *cb,
+    void *arg)
+{
+	submit(st, request(STORAGE_READ_MEMFD, path, log_fmt("%zu", max_bytes)), NULL, cb, arg);
+}
+
 void storage_read(struct storage *st, const char *path, storage_done_fn *cb, void *arg)
 {
 	submit(st, request(STORAGE_READ, path, ""), NULL, cb, arg);

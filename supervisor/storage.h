@@ -10,6 +10,7 @@
 #ifndef SUPERVISOR_STORAGE_H
 #define SUPERVISOR_STORAGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,8 +33,10 @@ struct storage_answer {
 	const char *sha256; /* put_*: 64 hex digits of what was written */
 	int64_t size_bytes;
 	const void *data;                    /* get_record, read: size_bytes of it, NUL behind */
-	const struct storage_entry *entries; /* list, list_records: by name */
+	const struct storage_entry *entries; /* list, list_dirs, list_records: by name */
 	uint32_t n_entries;
+	bool has_fd; /* read_memfd: fd holds it, closed after the callback */
+	int fd;
 };
 typedef void storage_done_fn(void *arg, const struct storage_answer *a);
 
@@ -56,7 +59,8 @@ unsigned storage_n_pending(const struct storage *st);
 
 /*
  * Store the whole content of fd (a memfd or a file; duplicated, its offset does not matter) as
- * <dir>/<name>: complete and durable, or absent. name is one path component; dir is made if missing.
+ * <dir>/<name>: complete and durable, or absent. name is one path component; dir is made if missing, as
+ * durable as the file.
  * Answers path, sha256, size.
  */
 void storage_put_file(struct storage *st, int fd, const char *dir, const char *name, storage_done_fn *cb,
@@ -77,6 +81,11 @@ void storage_list_records(struct storage *st, storage_done_fn *cb, void *arg);
 void storage_remove(struct storage *st, const char *path, storage_done_fn *cb, void *arg);
 /* The regular files of a directory, but temporary ones; a missing directory is an empty list. */
 void storage_list(struct storage *st, const char *dir, storage_done_fn *cb, void *arg);
+/* The directories in a directory, but hidden ones; a missing directory is an empty list. */
+void storage_list_dirs(struct storage *st, const char *dir, storage_done_fn *cb, void *arg);
+/* A whole file of at most max_bytes, in a memfd: fd, size_bytes. A missing one is ERR_NOT_FOUND. */
+void storage_read_memfd(struct storage *st, const char *path, size_t max_bytes, storage_done_fn *cb,
+    void *arg);
 /* A whole file of at most 32 MiB. */
 void storage_read(struct storage *st, const char *path, storage_done_fn *cb, void *arg);
 

@@ -55,6 +55,8 @@ void storage_encode_answer(struct msg_writer *w, uint64_t id, const struct stora
 		msg_put_i64(w, a->entries[i].size_bytes);
 		msg_put_i64(w, a->entries[i].mtime_ms);
 	}
+	if (a->has_fd)
+		msg_put_fd(w, a->fd);
 }
 
 int storage_decode_answer(struct msg_reader *r, uint64_t *id, struct storage_answer *a, struct err *e)
@@ -90,6 +92,8 @@ int storage_decode_answer(struct msg_reader *r, uint64_t *id, struct storage_ans
 		entry->size_bytes = msg_get_i64(r);
 		entry->mtime_ms = msg_get_i64(r);
 	}
+	a->fd = msg_get_fd(r);
+	a->has_fd = a->fd >= 0;
 	if (!msg_reader_ok(r)) {
 		storage_answer_fini(a);
 		return err_set(e, ERR_INTERNAL, "a STORED message does not verify");
@@ -107,4 +111,7 @@ void storage_answer_fini(struct storage_answer *a)
 	free((void *)(uintptr_t)a->entries);
 	a->entries = NULL;
 	a->n_entries = 0;
+	if (a->has_fd)
+		close(a->fd);
+	a->has_fd = false;
 }

@@ -16,7 +16,9 @@ enum storage_op {
 	STORAGE_PUT_BYTES,    /* data as dir/name */
 	STORAGE_READ,         /* dir/name, or dir where name is "" */
 	STORAGE_REMOVE,       /* the same, file or tree */
-	STORAGE_LIST,         /* dir */
+	STORAGE_LIST,         /* files in dir */
+	STORAGE_LIST_DIRS,    /* directories in dir */
+	STORAGE_READ_MEMFD,   /* dir; name is the limit in bytes */
 	STORAGE_N_OPS
 };
 
@@ -32,7 +34,7 @@ void storage_encode_request(struct msg_writer *w, const struct storage_request *
 int storage_decode_request(struct msg_reader *r, struct storage_request *q, struct err *e);
 
 void storage_encode_answer(struct msg_writer *w, uint64_t id, const struct storage_answer *a);
-/* Strings and data are borrowed from the reader; entries are freed by storage_answer_fini. */
+/* Strings and data are borrowed from the reader; entries and fd are released by storage_answer_fini. */
 int storage_decode_answer(struct msg_reader *r, uint64_t *id, struct storage_answer *a, struct err *e);
 void storage_answer_fini(struct storage_answer *a);
 

@@ -129,6 +129,31 @@ static int sync_dir(const char *dir, struct err *e)
 	return rc;
 }
 
+/* mkdir -p that survives a power cut. */
+static int make_dirs(const char *path, struct err *e)
+{
+	struct stat st;
+	char *parent;
+	int rc;
+
+	if (stat(path, &st) == 0)
+		return S_ISDIR(st.st_mode) ? 0 :
+					     err_set(e, ERR_IO, "%s is there, but is not a directory", path);
+	if (errno != ENOENT)
+		return err_set_errno(e, ERR_IO, "make the directory %s", path);
+	parent = xstrdup(path);
+	for (size_t len = strlen(parent); len > 1 && parent[len - 1] == '/'; len--)
+		parent[len - 1] = '\0';
+	*strrchr(parent, '/') = '\0';
+	rc = parent[0] != '\0' ? make_dirs(parent, e) : 0;
+	if (rc == 0 && mkdir(path, 0700) < 0 && errno != EEXIST)
+		rc = err_set_errno(e, ERR_IO, "make the directory %s", path);
+	if (rc == 0)
+		rc = sync_dir(parent[0] != '\0' ? parent : "/", e);
+	free(parent);
+	return rc;
+}
+
 static bool has_content(const char *path, const char *sha256)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -150,7 +175,7 @@ int storage_copy(int src_fd, const char *dir, const char *name, char **path, cha
 
 	*path = NULL;
 	if (storage_check_path(dir, e) < 0 || (name != NULL && storage_check_name(name, e) < 0) ||
-	    file_mkdirs(dir, e) < 0)
+	    make_dirs(dir, e) < 0)
 		return -1;
 	sweep(dir);
 	id_random_hex(digits, 12);
@@ -212,7 +237,7 @@ static int by_name(const void *a, const void *b)
 	return strcmp(((const struct storage_entry *)a)->name, ((const struct storage_entry *)b)->name);
 }
 
-int storage_list_dir(const char *dir, struct storage_entry **entries, uint32_t *n, struct err *e)
+static int list(const char *dir, mode_t kind, struct storage_entry **entries, uint32_t *n, struct err *e)
 {
 	struct storage_entry *v = NULL;
 	const struct dirent *entry;
@@ -232,7 +257,8 @@ int storage_list_dir(const char *dir, struct storage_entry **entries, uint32_t *
 		struct stat st;
 
 		if (entry->d_name[0] == '.' ||
-		    fstatat(dirfd(d), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
+		    fstatat(dirfd(d), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+		    (st.st_mode & S_IFMT) != kind)
 			continue;
 		VEC_RESERVE(v, n_used, cap);
 		v[n_used].name = xstrdup(entry->d_name);
@@ -245,4 +271,43 @@ int storage_list_dir(const char *dir, struct storage_entry **entries, uint32_t *
 	*entries = v;
 	*n = n_used;
 	return 0;
+}
+
+int storage_list_dir(const char *dir, struct storage_entry **entries, uint32_t *n, struct err *e)
+{
+	return list(dir, S_IFREG, entries, n, e);
+}
+
+int storage_list_subdirs(const char *dir, struct storage_entry **entries, uint32_t *n, struct err *e)
+{
+	return list(dir, S_IFDIR, entries, n, e);
+}
+
+int storage_read_file(const char *path, int64_t max_bytes, int64_t *size_bytes, struct err *e)
+{
+	/* A pipe would make the open wait for ever. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), copy = -1;
+	struct stat st;
+	char *data = NULL;
+	size_t len;
+
+	if (fd < 0)
+		return err_set_errno(e, errno == ENOENT || errno == ENOTDIR ? ERR_NOT_FOUND : ERR_IO,
+		    "open %s", path);
+	if (fstat(fd, &st) < 0)
+		err_set_errno(e, ERR_IO, "look at %s", path);
+	else if (!S_ISREG(st.st_mode))
+		err_set(e, ERR_INVALID, "%s is not a file", path);
+	else if (st.st_size > max_bytes)
+		err_set(e, ERR_TOO_LARGE, "%s has %lld bytes, over the limit of %lld", path,
+		    (long long)st.st_size, (long long)max_bytes);
+	else if (file_read_fd(fd, (size_t)max_bytes, &data, &len, e) < 0)
+		err_prefix(e, "%s", path);
+	else
+		copy = file_memfd("file", data, len, e);
+	if (copy >= 0)
+		*size_bytes = (int64_t)len;
+	free(data);
+	close(fd);
+	return copy;
 }

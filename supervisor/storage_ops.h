@@ -23,7 +23,8 @@ int storage_check_path(const char *path, struct err *e);
 /*
  * Copy what src_fd holds to <dir>/<name>, or to <dir>/<sha256>.so where name is NULL; one that is
  * there already with that content stays as it is.  Leftovers of processes that died in here are
- * removed first.  *path is freed by the caller.
+ * removed first.  dir and its parents are made where they are missing, durable, too.  *path is freed by
+ * the caller.
  */
 int storage_copy(int src_fd, const char *dir, const char *name, char **path, char sha256[STORAGE_SHA_SIZE],
     int64_t *size_bytes, struct err *e);
@@ -31,5 +32,9 @@ int storage_copy(int src_fd, const char *dir, const char *name, char **path, cha
 int storage_remove_path(const char *path, struct err *e);
 /* A missing directory is an empty list. Freed by storage_answer_fini's rules: each name, then the array. */
 int storage_list_dir(const char *dir, struct storage_entry **entries, uint32_t *n, struct err *e);
+/* The same of the directories in it. */
+int storage_list_subdirs(const char *dir, struct storage_entry **entries, uint32_t *n, struct err *e);
+/* The content of a regular file of at most max_bytes as a memfd, or -1. */
+int storage_read_file(const char *path, int64_t max_bytes, int64_t *size_bytes, struct err *e);
 
 #endif

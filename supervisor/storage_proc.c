@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "base/conf.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -81,6 +82,17 @@ static int read_file(const struct storage_request *q, struct result *res, struct
 	return rc;
 }
 
+static int read_memfd(const struct storage_request *q, struct result *res, struct err *e)
+{
+	int64_t max_bytes;
+
+	if (conf_parse_i64(q->name, 1, INT64_MAX, &max_bytes, e) < 0)
+		return -1;
+	res->answer.fd = storage_read_file(q->dir, max_bytes, &res->answer.size_bytes, e);
+	res->answer.has_fd = res->answer.fd >= 0;
+	return res->answer.has_fd ? 0 : -1;
+}
+
 static int remove_path(const struct storage_request *q, struct err *e)
 {
 	char *path = full_path(q, e);
@@ -111,6 +123,13 @@ static int perform(const struct storage_request *q, struct result *res, struct e
 			return -1;
 		res->answer.entries = res->entries;
 		return 0;
+	case STORAGE_LIST_DIRS:
+		if (storage_list_subdirs(q->dir, &res->entries, &res->answer.n_entries, e) < 0)
+			return -1;
+		res->answer.entries = res->entries;
+		return 0;
+	case STORAGE_READ_MEMFD:
+		return read_memfd(q, res, e);
 	case STORAGE_N_OPS:
 		break;
 	}

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "worker/graph/plan.h"
@@ -25,6 +26,10 @@ struct submission *submission_create(const struct dispatcher_submit *s, dispatch
 	for (i = 0; i < s->argc; i++)
 		sub->argv[i] = xstrdup(s->argv[i]);
 	sub->parallelism = s->parallelism;
+	sub->savepoint = s->savepoint != NULL ? xstrdup(s->savepoint) : NULL;
+	sub->allow_non_restored = s->allow_non_restored;
+	sub->restore_fd = -1;
+	sub->first_id = 1;
 	sub->done = done;
 	sub->arg = arg;
 	return sub;
@@ -40,6 +45,14 @@ void submission_destroy(struct submission *s)
 		free(s->argv[i]);
 	free(s->argv);
 	free(s->artifact);
+	free(s->savepoint);
+	free(s->restore_path);
+	for (i = 0; i < s->n_older; i++)
+		free(s->older[i].path);
+	free(s->older);
+	if (s->restore_fd >= 0)
+		close(s->restore_fd);
+	job_program_destroy(s->program);
 	free(s);
 }
 

@@ -8,7 +8,7 @@
 
 #include "supervisor/dispatcher.h"
 
-enum submission_state { SUB_STORING, SUB_QUEUED, SUB_BUILDING, SUB_N_STATES };
+enum submission_state { SUB_STORING, SUB_QUEUED, SUB_BUILDING, SUB_RESTORING, SUB_RECORDING, SUB_N_STATES };
 
 struct submission {
 	uint32_t number;
@@ -19,9 +19,23 @@ struct submission {
 	char *artifact;      /* once stored */
 	char **argv;
 	uint32_t argc;
-	uint32_t parallelism; /* 0: not given */
+	uint32_t parallelism;         /* 0: not given */
+	uint32_t default_parallelism; /* of a resumed job, as it was then; 0: as configured now */
 	bool running[DISPATCHER_N_BUILDERS];
 	struct build_result results[DISPATCHER_N_BUILDERS];
+	char *savepoint; /* NULL: none */
+	bool allow_non_restored;
+	bool looked;                 /* ... for its own newest checkpoint, where resumed */
+	bool resumed;                /* it is in the job store already, with its own newest checkpoint */
+	struct job_program *program; /* once built */
+	struct checkpoint_settings checkpoints;
+	/* what it begins with, once found */
+	uint64_t restore_id, first_id;
+	int restore_fd;
+	enum checkpoint_kind restore_kind;
+	char *restore_path;
+	struct checkpoint_place *older; /* ... and what else is there of it */
+	uint32_t n_older;
 	dispatcher_done_fn *done;
 	void *arg;
 };

@@ -12,6 +12,7 @@
 #include "base/msg.h"
 #include "supervisor/backoff.h"
 #include "supervisor/loop.h"
+#include "supervisor/tm_messages.h"
 
 #define LAG_NS          NS_PER_S /* the loop itself was late by this much: nobody's silence is known */
 #define CLOSED_GRACE_MS 1000     /* between the end of the channel and the end of the process */
@@ -266,6 +267,10 @@ static void dispatch(struct tm_link *l, unsigned type, struct msg_reader *r, str
 			ev->metric_names(l->cfg.arg, l, &names);
 		ctl_metric_names_fini(&names);
 		return;
+	case MSG_ACK:
+	case MSG_DECLINE:
+		tm_hear_checkpoint(l, ev, l->cfg.arg, type, r, e);
+		return;
 	}
 	err_set(e, ERR_INTERNAL, "it sent a %s message", msg_type_name(type));
 }
@@ -497,16 +502,10 @@ int tm_link_deploy(struct tm_link *l, const struct ctl_deploy *d, struct err *e)
 	return rc;
 }
 
-void tm_link_drop(struct tm_link *l, const struct ctl_attempt *a)
+void tm_link_send(struct tm_link *l, enum msg_type type, const struct msg_writer *w)
 {
-	struct msg_writer w;
-
-	if (!tm_link_registered(l))
-		return;
-	msg_writer_init(&w);
-	ctl_encode_attempt(&w, a);
-	channel_send(l->channel, MSG_DROP, &w);
-	msg_writer_fini(&w);
+	if (tm_link_registered(l))
+		channel_send(l->channel, type, w);
 }
 
 void tm_link_kill(struct tm_link *l, const char *reason)

@@ -32,6 +32,8 @@ struct tm_events {
 	void (*dropped)(void *arg, struct tm_link *l, const struct ctl_attempt *a);
 	void (*metric_names)(void *arg, struct tm_link *l,
 	    const struct ctl_metric_names *names); /* borrowed */
+	void (*ack)(void *arg, struct tm_link *l, const struct ctl_ack *a);
+	void (*decline)(void *arg, struct tm_link *l, const struct ctl_decline *d);
 	/* The process is gone (reaped): every task, slot and doorbell of it, too. */
 	void (*died)(void *arg, struct tm_link *l, const struct child_death *d);
 	/* After shutdown: no process and none to come. */
@@ -60,6 +62,9 @@ void tm_link_set_conf(struct tm_link *l, const struct conf *conf);
  * deploy: -1 when there is no registered process or the attempt does not fit a message. */
 int tm_link_deploy(struct tm_link *l, const struct ctl_deploy *d, struct err *e);
 void tm_link_drop(struct tm_link *l, const struct ctl_attempt *a);
+void tm_link_trigger(struct tm_link *l, const struct ctl_trigger *t);
+void tm_link_notify(struct tm_link *l, const struct ctl_checkpoint *c);
+void tm_link_abort(struct tm_link *l, const struct ctl_checkpoint *c);
 /* SIGKILL; reason is told in the obituary. The death takes the ordinary path, respawn included. */
 void tm_link_kill(struct tm_link *l, const char *reason);
 /* Ask it to end, SIGKILL after grace_ms; it is not forked again. stopped follows, also when there was

@@ -2,7 +2,7 @@
  * Bodies of the control messages.  A decoder checks every number against what is
  * possible before it is used for memory, and leaves nothing allocated when it fails.
  */
-#include "worker/control.h"
+#include "worker/control_impl.h"
 
 #include <inttypes.h>
 #include <unistd.h>
@@ -41,30 +41,10 @@ bool task_state_is_terminal(enum task_state s)
 	return s == TASK_FINISHED || s == TASK_CANCELED || s == TASK_FAILED;
 }
 
-static int malformed(struct err *e, const char *type)
-{
-	return err_set(e, ERR_INTERNAL, "a %s message does not verify", type);
-}
-
 /* True while n elements of at least size_bytes each can still be in the body. */
 static bool room_for(const struct msg_reader *r, uint32_t n, size_t size_bytes)
 {
 	return !r->bad && n <= (size_t)(r->end - r->p) / size_bytes;
-}
-
-/* Descriptors of a body that was understood, but whose frame brought more of them, are nobody's. */
-static bool all_taken(const struct msg_reader *r)
-{
-	return msg_reader_ok(r) && r->next_fd == r->n_fds;
-}
-
-static bool get_bool(struct msg_reader *r)
-{
-	uint8_t v = msg_get_u8(r);
-
-	if (v > 1)
-		r->bad = true;
-	return v == 1;
 }
 
 void ctl_encode_hello(struct msg_writer *w, const struct ctl_hello *m)
@@ -126,7 +106,7 @@ int ctl_decode_heartbeat(struct msg_reader *r, struct ctl_heartbeat *m, struct e
 
 uint32_t ctl_deploy_n_inline(const struct ctl_deploy *m)
 {
-	uint32_t n_fds = 2; /* plan and exchange */
+	uint32_t n_fds = m->restore_id != 0 ? 3 : 2; /* plan, exchange, state */
 	uint32_t i;
 
 	for (i = 0; i < m->n_slots; i++) {
@@ -251,6 +231,11 @@ void ctl_encode_deploy(struct msg_writer *w, const struct ctl_deploy *m)
 	msg_put_i64(w, m->buffer_timeout_ms);
 	msg_put_i64(w, m->auto_watermark_interval_ms);
 	msg_put_u32(w, m->record_max_size);
+	msg_put_u8(w, m->checkpointing);
+	msg_put_u8(w, m->at_least_once);
+	msg_put_u64(w, m->restore_id);
+	if (m->restore_id != 0)
+		msg_put_fd(w, m->restore_fd);
 }
 
 static int decode_args(struct msg_reader *r, struct ctl_deploy *m)
@@ -345,6 +330,7 @@ int ctl_decode_deploy(struct msg_reader *r, struct ctl_deploy *m, struct err *e)
 	memset(m, 0, sizeof(*m));
 	m->plan_fd = -1;
 	m->exchange_fd = -1;
+	m->restore_fd = -1;
 	msg_get_id(r, &m->job_id);
 	m->attempt = msg_get_u64(r);
 	m->job_name = xstrdup(msg_get_str(r));
@@ -360,7 +346,13 @@ int ctl_decode_deploy(struct msg_reader *r, struct ctl_deploy *m, struct err *e)
 	m->buffer_timeout_ms = msg_get_i64(r);
 	m->auto_watermark_interval_ms = msg_get_i64(r);
 	m->record_max_size = msg_get_u32(r);
-	if (!all_taken(r) || m->plan_fd < 0 || m->exchange_fd < 0)
+	m->checkpointing = get_bool(r);
+	m->at_least_once = get_bool(r);
+	m->restore_id = msg_get_u64(r);
+	if (m->restore_id != 0)
+		m->restore_fd = msg_get_fd(r);
+	if (!all_taken(r) || m->plan_fd < 0 || m->exchange_fd < 0 ||
+	    (m->restore_id != 0 && m->restore_fd < 0))
 		goto bad;
 	return 0;
 bad:
@@ -374,6 +366,8 @@ void ctl_deploy_fini(struct ctl_deploy *m)
 		close(m->plan_fd);
 	if (m->exchange_fd >= 0)
 		close(m->exchange_fd);
+	if (m->restore_id != 0 && m->restore_fd >= 0)
+		close(m->restore_fd);
 	for (uint32_t i = 0; i < m->n_slots; i++)
 		if (m->eventfds[i] >= 0)
 			close(m->eventfds[i]);
@@ -388,6 +382,7 @@ void ctl_deploy_fini(struct ctl_deploy *m)
 	memset(m, 0, sizeof(*m));
 	m->plan_fd = -1;
 	m->exchange_fd = -1;
+	m->restore_fd = -1;
 }
 
 void ctl_encode_attempt(struct msg_writer *w, const struct ctl_attempt *m)

@@ -86,6 +86,10 @@ struct ctl_deploy {
 	struct ctl_deploy_task *tasks;
 	int64_t buffer_timeout_ms, auto_watermark_interval_ms;
 	uint32_t record_max_size;
+	bool checkpointing;     /* the job takes checkpoints */
+	bool at_least_once;     /* barriers do not hold inputs back */
+	uint64_t restore_id;    /* checkpoint that restore_fd holds, 0: none */
+	int restore_fd;         /* memfd with `_metadata`, verified by the supervisor; only with restore_id */
 };
 void ctl_encode_deploy(struct msg_writer *w, const struct ctl_deploy *m);
 /* On success the caller owns all memory and descriptors: ctl_deploy_fini closes and frees. */
@@ -148,6 +152,49 @@ void ctl_encode_metric_names(struct msg_writer *w, const struct ctl_metric_names
 int ctl_decode_metric_names(struct msg_reader *r, struct ctl_metric_names *m, struct err *e);
 void ctl_metric_names_fini(struct ctl_metric_names *m);
 
+/* TRIGGER */
+struct ctl_trigger {
+	struct id128 job_id;
+	uint64_t attempt, checkpoint_id;
+	uint32_t kind;           /* enum checkpoint_kind */
+	bool drain;              /* SYNC_SAVEPOINT: the last watermark comes before the barrier */
+	int64_t trigger_wall_ms;
+};
+void ctl_encode_trigger(struct msg_writer *w, const struct ctl_trigger *m);
+int ctl_decode_trigger(struct msg_reader *r, struct ctl_trigger *m, struct err *e);
+
+/* ACK and DECLINE */
+struct ctl_ack {
+	struct id128 job_id;
+	uint64_t attempt, checkpoint_id;
+	uint32_t vertex, subtask;
+	const void *state; /* decoded: borrowed from the message */
+	size_t state_len;
+	int64_t sync_ns;        /* pause of the task for its snapshot */
+	int64_t async_ns;       /* from there until the ack (deliveries that were waited for) */
+	int64_t alignment_ns;   /* first to last barrier */
+	int64_t start_delay_ns; /* trigger to first barrier, wall clock */
+	int64_t processed_bytes; /* during alignment */
+};
+void ctl_encode_ack(struct msg_writer *w, const struct ctl_ack *m);
+int ctl_decode_ack(struct msg_reader *r, struct ctl_ack *m, struct err *e);
+struct ctl_decline {
+	struct id128 job_id;
+	uint64_t attempt, checkpoint_id;
+	uint32_t vertex, subtask;
+	struct err why;
+};
+void ctl_encode_decline(struct msg_writer *w, const struct ctl_decline *m);
+int ctl_decode_decline(struct msg_reader *r, struct ctl_decline *m, struct err *e);
+
+/* NOTIFY and ABORT */
+struct ctl_checkpoint {
+	struct id128 job_id;
+	uint64_t attempt, checkpoint_id;
+};
+void ctl_encode_checkpoint(struct msg_writer *w, const struct ctl_checkpoint *m);
+int ctl_decode_checkpoint(struct msg_reader *r, struct ctl_checkpoint *m, struct err *e);
+
 /* A deploy that could not even make its tasks (plan, exchange, artifact): vertex and subtask are
  * UINT32_MAX in
  * a TASK_STATE of FAILED; the whole attempt fails with its cause. */
@@ -161,6 +208,7 @@ struct inheritance {
 	int log_fd;                  /* taskmanager-N.log, O_APPEND */
 	int out_fd;                  /* taskmanager-N.out, becomes 1 and 2 */
 	int stderr_fd;               /* the supervisor's stderr, for log lines; -1: none */
+	int lock_fd;                 /* held while this process lives, see state_dir.h; -1: none */
 	int eventfds[CTL_MAX_SLOTS]; /* one a slot */
 	int log_level;               /* enum log_level */
 	uint32_t parent_pid;

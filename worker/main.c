@@ -117,6 +117,22 @@ static void on_metric_name(void *arg, const struct id128 *job_id, uint64_t attem
 	post(arg, l);
 }
 
+static void on_ack(void *arg, const struct ctl_ack *ack)
+{
+	struct letter *l = letter_new(MSG_ACK);
+
+	ctl_encode_ack(&l->body, ack);
+	post(arg, l);
+}
+
+static void on_decline(void *arg, const struct ctl_decline *decline)
+{
+	struct letter *l = letter_new(MSG_DECLINE);
+
+	ctl_encode_decline(&l->body, decline);
+	post(arg, l);
+}
+
 static void on_dropped(void *arg, const struct id128 *job_id, uint64_t attempt)
 {
 	struct letter *l = letter_new(MSG_DROPPED);
@@ -126,7 +142,13 @@ static void on_dropped(void *arg, const struct id128 *job_id, uint64_t attempt)
 	post(arg, l);
 }
 
-static const struct attempt_events attempt_events = { on_task_state, on_metric_name, on_dropped };
+static const struct attempt_events attempt_events = {
+	.task_state = on_task_state,
+	.metric_name = on_metric_name,
+	.ack = on_ack,
+	.decline = on_decline,
+	.dropped = on_dropped,
+};
 
 /* ---- the main thread ---- */
 
@@ -291,6 +313,58 @@ static void on_drop(struct taskmanager *tm, struct msg_reader *r)
 	msg_writer_fini(&w);
 }
 
+/* A message about an attempt that is gone is late and says nothing any more. */
+static struct deployed *find_live(struct taskmanager *tm, const struct id128 *job_id, uint64_t attempt)
+{
+	struct deployed *d = find(tm, &(struct ctl_attempt){ .job_id = *job_id, .attempt = attempt });
+
+	return d != NULL && !d->dropping ? d : NULL;
+}
+
+static void on_trigger(struct taskmanager *tm, struct msg_reader *r)
+{
+	struct ctl_trigger m;
+	struct deployed *d;
+	struct err e;
+
+	if (ctl_decode_trigger(r, &m, &e) < 0)
+		give_up(&e);
+	d = find_live(tm, &m.job_id, m.attempt);
+	if (d != NULL)
+		attempt_trigger(d->attempt, &m);
+}
+
+static void on_notify(struct taskmanager *tm, struct msg_reader *r)
+{
+	struct ctl_checkpoint m;
+	char job[ID_HEX_SIZE];
+	struct deployed *d;
+	struct err e;
+
+	if (ctl_decode_checkpoint(r, &m, &e) < 0)
+		give_up(&e);
+	d = find_live(tm, &m.job_id, m.attempt);
+	if (d == NULL)
+		return;
+	attempt_notify(d->attempt, m.checkpoint_id);
+	log_info("checkpoint.notified", KV_STR("job", id_hex(&m.job_id, job)), KV_UINT("attempt", m.attempt),
+	    KV_UINT("checkpoint", m.checkpoint_id),
+	    KV_MSG("Notification of completed checkpoint %" PRIu64 " for job %s", m.checkpoint_id, job));
+}
+
+static void on_abort(struct taskmanager *tm, struct msg_reader *r)
+{
+	struct ctl_checkpoint m;
+	struct deployed *d;
+	struct err e;
+
+	if (ctl_decode_checkpoint(r, &m, &e) < 0)
+		give_up(&e);
+	d = find_live(tm, &m.job_id, m.attempt);
+	if (d != NULL)
+		attempt_abort(d->attempt, m.checkpoint_id);
+}
+
 /* The new files take the numbers of the old ones, so that nobody has to be told. */
 static void on_logs(struct taskmanager *tm, struct msg_reader *r)
 {
@@ -337,6 +411,15 @@ static void on_message(void *arg, unsigned type, struct msg_reader *r)
 	case MSG_DROP:
 		on_drop(tm, r);
 		return;
+	case MSG_TRIGGER:
+		on_trigger(tm, r);
+		return;
+	case MSG_NOTIFY:
+		on_notify(tm, r);
+		return;
+	case MSG_ABORT:
+		on_abort(tm, r);
+		return;
 	case MSG_LOGS:
 		on_logs(tm, r);
 		return;
@@ -381,20 +464,21 @@ static void say_hello(struct taskmanager *tm)
 static void adopt_inheritance(struct taskmanager *tm)
 {
 	struct inheritance *in = &tm->in;
-	int *keep[4 + CTL_MAX_SLOTS] = { &in->control_fd, &in->metrics_fd, &in->log_fd, &in->stderr_fd };
+	int *keep[5 + CTL_MAX_SLOTS] = { &in->control_fd, &in->metrics_fd, &in->log_fd, &in->stderr_fd,
+		&in->lock_fd };
 	char title[32];
 	struct adoption a = { .title = title,
 		.comm = tm->proc,
 		.parent_pid = (pid_t)in->parent_pid,
 		.output_fd = in->out_fd,
 		.keep = keep,
-		.n_keep = 4 + in->n_slots };
+		.n_keep = 5 + in->n_slots };
 
 	ASSERT(in->n_slots > 0 && in->n_slots <= CTL_MAX_SLOTS);
 	snprintf(tm->proc, sizeof(tm->proc), "tm-%" PRIu32, in->place);
 	snprintf(title, sizeof(title), "taskmanager %s", tm->proc);
 	for (uint32_t i = 0; i < in->n_slots; i++)
-		keep[4 + i] = &in->eventfds[i];
+		keep[5 + i] = &in->eventfds[i];
 	adopt(&a);
 	in->out_fd = STDOUT_FILENO;
 }

@@ -6,41 +6,77 @@
 
 #define PARALLELISM_MAX 32768 /* as the REST API takes it */
 
-const char *const cli_action_names[CLI_N_ACTIONS] = { "run", "list", "cancel" };
+const char *const cli_action_names[CLI_N_ACTIONS] = { "run", "list", "stop", "savepoint", "cancel" };
 
 static const struct {
 	const char *syntax, *sentence;
+	const char *no_job; /* what is said where it has no job id */
 } actions[CLI_N_ACTIONS] = {
-	[CLI_RUN] = { "run [OPTIONS] JOB-FILE [ARGUMENTS]", "uploads a job, runs it and waits for its end" },
-	[CLI_LIST] = { "list [OPTIONS]", "lists jobs that run or are scheduled" },
-	[CLI_CANCEL] = { "cancel [OPTIONS] JOB-ID", "cancels a job" },
+	[CLI_RUN] = { "run [OPTIONS] JOB-FILE [ARGUMENTS]", "uploads a job, runs it and waits for its end",
+	    NULL },
+	[CLI_LIST] = { "list [OPTIONS]", "lists jobs that run or are scheduled", NULL },
+	[CLI_STOP] = { "stop [OPTIONS] JOB-ID", "stops a job with a savepoint", "Missing JobId" },
+	[CLI_SAVEPOINT] = { "savepoint [OPTIONS] JOB-ID [DIRECTORY]",
+	    "takes a savepoint of a job, or removes one",
+	    "Missing JobID. Specify a Job ID to trigger a savepoint." },
+	[CLI_CANCEL] = { "cancel [OPTIONS] JOB-ID", "cancels a job",
+	    "Missing JobID. Specify a JobID to cancel a job." },
 };
 
 enum {
 	IN_RUN = 1 << CLI_RUN,
 	IN_LIST = 1 << CLI_LIST,
+	IN_STOP = 1 << CLI_STOP,
+	IN_SAVEPOINT = 1 << CLI_SAVEPOINT,
 	IN_CANCEL = 1 << CLI_CANCEL,
-	IN_ALL = IN_RUN | IN_LIST | IN_CANCEL
+	IN_ALL = IN_RUN | IN_LIST | IN_STOP | IN_SAVEPOINT | IN_CANCEL
+};
+
+enum option_id {
+	OPT_JOBMANAGER,
+	OPT_HELP,
+	OPT_DETACHED,
+	OPT_PARALLELISM,
+	OPT_FROM_SAVEPOINT,
+	OPT_ALLOW_NON_RESTORED,
+	OPT_CLASS,
+	OPT_RUNNING,
+	OPT_SCHEDULED,
+	OPT_ALL,
+	OPT_TARGET,
+	OPT_DRAIN,
+	OPT_DISPOSE,
+	OPT_WITH_SAVEPOINT,
 };
 
 static const struct cli_option {
+	enum option_id id;
 	char letter;
 	const char *name;
-	const char *value; /* what it is called in the help, NULL: a flag */
+	const char *value; /* what it is called in the help, NULL: a flag; [IN BRACKETS] it may be left out */
 	unsigned actions;
 	const char *sentence;
 } options[] = {
-	{ 'm', "jobmanager", "HOST:PORT", IN_ALL, "Where the REST API is; default from the configuration" },
-	{ 'h', "help", NULL, IN_ALL, "This text" },
-	{ 'd', "detached", NULL, IN_RUN, "Do not wait for the job's end" },
-	{ 'p', "parallelism", "N", IN_RUN, "Parallelism of the job; default parallelism.default" },
-	{ 's', "fromSavepoint", "PATH", IN_RUN, "Restore the job's state from a savepoint" },
-	{ 'n', "allowNonRestoredState", NULL, IN_RUN,
+	{ OPT_JOBMANAGER, 'm', "jobmanager", "HOST:PORT", IN_ALL,
+	    "Where the REST API is; default from the configuration" },
+	{ OPT_HELP, 'h', "help", NULL, IN_ALL, "This text" },
+	{ OPT_DETACHED, 'd', "detached", NULL, IN_RUN, "Do not wait for the job's end" },
+	{ OPT_PARALLELISM, 'p', "parallelism", "N", IN_RUN,
+	    "Parallelism of the job; default parallelism.default" },
+	{ OPT_FROM_SAVEPOINT, 's', "fromSavepoint", "PATH", IN_RUN,
+	    "Restore the job's state from a savepoint" },
+	{ OPT_ALLOW_NON_RESTORED, 'n', "allowNonRestoredState", NULL, IN_RUN,
 	    "Go on where the savepoint has state of operators that are gone" },
-	{ 'c', "class", "NAME", IN_RUN, "Accepted for Flink's sake; a job file has one entry" },
-	{ 'r', "running", NULL, IN_LIST, "Only jobs that run or restart" },
-	{ 's', "scheduled", NULL, IN_LIST, "Only jobs that are scheduled" },
-	{ 'a', "all", NULL, IN_LIST, "Also jobs that have ended" },
+	{ OPT_CLASS, 'c', "class", "NAME", IN_RUN, "Accepted for Flink's sake; a job file has one entry" },
+	{ OPT_RUNNING, 'r', "running", NULL, IN_LIST, "Only jobs that run or restart" },
+	{ OPT_SCHEDULED, 's', "scheduled", NULL, IN_LIST, "Only jobs that are scheduled" },
+	{ OPT_ALL, 'a', "all", NULL, IN_LIST, "Also jobs that have ended" },
+	{ OPT_TARGET, 'p', "savepointPath", "DIRECTORY", IN_STOP,
+	    "Where the savepoint goes; default state.savepoints.dir" },
+	{ OPT_DRAIN, 'd', "drain", NULL, IN_STOP, "Let all windows fire before: the job will not go on" },
+	{ OPT_DISPOSE, 'd', "dispose", "PATH", IN_SAVEPOINT, "Remove this savepoint" },
+	{ OPT_WITH_SAVEPOINT, 's', "withSavepoint", "[DIRECTORY]", IN_CANCEL,
+	    "Take a savepoint before; stop does it better" },
 };
 
 bool cli_action_find(const char *name, enum cli_action *action)
@@ -58,35 +94,17 @@ static int apply(struct cli_args *a, const struct cli_option *o, const char *val
 {
 	int64_t n;
 
-	switch (o->letter) {
-	case 'm':
+	switch (o->id) {
+	case OPT_JOBMANAGER:
 		a->jobmanager = value;
 		break;
-	case 'h':
+	case OPT_HELP:
 		a->help = true;
 		break;
-	case 'd':
+	case OPT_DETACHED:
 		a->detached = true;
 		break;
-	case 'n':
-		a->allow_non_restored = true;
-		break;
-	case 'c':
-		a->entry_class = value;
-		break;
-	case 'r':
-		a->running = true;
-		break;
-	case 'a':
-		a->all = true;
-		break;
-	case 's':
-		if (a->action == CLI_LIST)
-			a->scheduled = true;
-		else
-			a->savepoint = value;
-		break;
-	case 'p':
+	case OPT_PARALLELISM:
 		if (conf_parse_i64(value, 1, INT64_MAX, &n, NULL) != 0)
 			return err_set(e, ERR_INVALID, "The parallelism must be a positive number: %s",
 			    value);
@@ -94,6 +112,37 @@ static int apply(struct cli_args *a, const struct cli_option *o, const char *val
 			return err_set(e, ERR_INVALID, "The parallelism must be at most %d: %s",
 			    PARALLELISM_MAX, value);
 		a->parallelism = (unsigned)n;
+		break;
+	case OPT_FROM_SAVEPOINT:
+		a->savepoint = value;
+		break;
+	case OPT_ALLOW_NON_RESTORED:
+		a->allow_non_restored = true;
+		break;
+	case OPT_CLASS:
+		a->entry_class = value;
+		break;
+	case OPT_RUNNING:
+		a->running = true;
+		break;
+	case OPT_SCHEDULED:
+		a->scheduled = true;
+		break;
+	case OPT_ALL:
+		a->all = true;
+		break;
+	case OPT_TARGET:
+		a->target = value;
+		break;
+	case OPT_DRAIN:
+		a->drain = true;
+		break;
+	case OPT_DISPOSE:
+		a->dispose = value;
+		break;
+	case OPT_WITH_SAVEPOINT:
+		a->with_savepoint = true;
+		a->target = value;
 		break;
 	}
 	return 0;
@@ -139,9 +188,29 @@ static bool take_operand(struct cli_args *a, int argc, const char *const *argv, 
 		a->program_args = argv + i + 1;
 		return false;
 	}
-	if (a->action == CLI_CANCEL && a->job == NULL)
+	if (a->action == CLI_LIST)
+		a->n_ignored++;
+	else if (a->job == NULL && a->dispose == NULL)
 		a->job = argv[i];
+	else if (a->action == CLI_SAVEPOINT && a->target == NULL && a->dispose == NULL)
+		a->target = argv[i];
+	else
+		a->n_ignored++;
 	return true;
+}
+
+static bool is_option(const char *word)
+{
+	return word[0] == '-' && word[1] != '\0';
+}
+
+/* "cancel -s JOB": what looked like the directory was the job. */
+static void settle_optional(struct cli_args *a)
+{
+	if (a->with_savepoint && a->job == NULL) {
+		a->job = a->target;
+		a->target = NULL;
+	}
 }
 
 int cli_args_parse(struct cli_args *a, enum cli_action action, int argc, const char *const *argv,
@@ -154,13 +223,13 @@ int cli_args_parse(struct cli_args *a, enum cli_action action, int argc, const c
 		const char *value;
 
 		if (strcmp(argv[i], "--") == 0) {
-			if (i + 1 < argc)
-				take_operand(a, argc, argv, i + 1);
-			return 0;
+			while (++i < argc && take_operand(a, argc, argv, i))
+				;
+			break;
 		}
-		if (argv[i][0] != '-' || argv[i][1] == '\0') {
+		if (!is_option(argv[i])) {
 			if (!take_operand(a, argc, argv, i))
-				return 0;
+				break;
 			continue;
 		}
 		o = find_option(a, argv[i], &value);
@@ -169,20 +238,24 @@ int cli_args_parse(struct cli_args *a, enum cli_action action, int argc, const c
 		if (o->value == NULL && value != NULL)
 			return err_set(e, ERR_INVALID, "The option takes no value: %s", argv[i]);
 		if (o->value != NULL && value == NULL) {
-			if (i + 1 == argc)
+			bool optional = o->value[0] == '[';
+
+			if (i + 1 == argc && !optional)
 				return err_set(e, ERR_INVALID, "Missing argument for option: %c", o->letter);
-			value = argv[++i];
+			if (i + 1 < argc && !(optional && is_option(argv[i + 1])))
+				value = argv[++i];
 		}
 		if (apply(a, o, value, e) != 0)
 			return -1;
 	}
+	settle_optional(a);
 	return 0;
 }
 
 int cli_args_job(const struct cli_args *a, struct id128 *id, struct err *e)
 {
 	if (a->job == NULL)
-		return err_set(e, ERR_INVALID, "Missing JobID. Specify a JobID to cancel a job.");
+		return err_set(e, ERR_INVALID, "%s", actions[a->action].no_job);
 	if (id_parse(id, a->job) != 0)
 		return err_set(e, ERR_INVALID,
 		    "Cannot parse JobID from \"%s\". The expected format is "
@@ -195,7 +268,7 @@ void cli_print_usage(FILE *out)
 {
 	fprintf(out, "weir ACTION [OPTIONS] [ARGUMENTS]\n\n");
 	for (unsigned i = 0; i < CLI_N_ACTIONS; i++)
-		fprintf(out, "  %-8s %s\n", cli_action_names[i], actions[i].sentence);
+		fprintf(out, "  %-10s %s\n", cli_action_names[i], actions[i].sentence);
 	fprintf(out,
 	    "\n  weir ACTION --help   options of an action\n"
 	    "  weir --version       the version\n"
@@ -208,7 +281,7 @@ void cli_print_action_help(FILE *out, enum cli_action action)
 	    actions[action].sentence, actions[action].syntax);
 	for (size_t i = 0; i < ARRAY_LEN(options); i++) {
 		const struct cli_option *o = &options[i];
-		char left[64];
+		char left[80];
 
 		if ((o->actions & 1u << action) == 0)
 			continue;

@@ -10,7 +10,7 @@
 #include "base/err.h"
 #include "base/id.h"
 
-enum cli_action { CLI_RUN, CLI_LIST, CLI_CANCEL, CLI_N_ACTIONS };
+enum cli_action { CLI_RUN, CLI_LIST, CLI_STOP, CLI_SAVEPOINT, CLI_CANCEL, CLI_N_ACTIONS };
 extern const char *const cli_action_names[CLI_N_ACTIONS];
 
 struct cli_args {
@@ -22,8 +22,13 @@ struct cli_args {
 	unsigned parallelism;         /* 0: not given */
 	const char *savepoint, *entry_class;
 	bool allow_non_restored;
-	const char *jar; /* run: the file, NULL: missing */
-	const char *job; /* cancel: as given, NULL: missing */
+	const char *jar;     /* run: the file, NULL: missing */
+	const char *job;     /* stop, savepoint, cancel: as given, NULL: missing */
+	const char *target;  /* of the savepoint: a directory, NULL: the configured one */
+	bool drain;          /* stop */
+	bool with_savepoint; /* cancel */
+	const char *dispose; /* savepoint: the one to remove, NULL: none */
+	unsigned n_ignored;  /* words that have no meaning */
 	unsigned n_program_args;
 	const char *const *program_args;
 };
@@ -34,7 +39,7 @@ bool cli_action_find(const char *name, enum cli_action *action);
  * what is wrong. */
 int cli_args_parse(struct cli_args *a, enum cli_action action, int argc, const char *const *argv,
     struct err *e);
-/* The job of `cancel`. */
+/* The job of the action. */
 int cli_args_job(const struct cli_args *a, struct id128 *id, struct err *e);
 
 void cli_print_usage(FILE *out);

@@ -13,7 +13,24 @@
 /* Each returns the exit status. */
 int cli_run(const struct client *c, const struct cli_args *a, FILE *out, FILE *diag);
 int cli_list(const struct client *c, const struct cli_args *a, FILE *out, FILE *diag);
+int cli_stop(const struct client *c, const struct cli_args *a, FILE *out, FILE *diag);
+int cli_savepoint(const struct client *c, const struct cli_args *a, FILE *out, FILE *diag);
 int cli_cancel(const struct client *c, const struct cli_args *a, FILE *out, FILE *diag);
+
+/*
+ * POST body to path, which begins an operation, and ask at poll/<its id> until it has ended.  Returns its
+ * "operation", freed with cJSON_Delete, or NULL and in e the server's words or why it failed.
+ */
+cJSON *cli_operation(const struct client *c, const char *path, const char *body, const char *poll,
+    struct err *e);
+/* A savepoint of a job by one of its routes, "savepoints" or "stop"; its location, or NULL. Caller frees. */
+char *cli_take_savepoint(const struct client *c, const char *job_hex, const char *route, const char *body,
+    struct err *e);
+/* A path as the server can use it: what is relative, is so to where this command runs. NULL: NULL. Caller
+ * frees. */
+char *cli_place(const char *path);
+/* {"<key>":target or null,"<flag>":value}; caller frees. */
+char *cli_savepoint_body(const char *key, const char *target, const char *flag, bool value);
 
 /* What was asked for cannot be: on the output, with a hint at --help. */
 int cli_fail_usage(FILE *out, const char *sentence);

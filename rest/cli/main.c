@@ -28,9 +28,11 @@ static void run_program(const char *name, char *const *argv)
 
 static int fail_action(const char *name)
 {
-	printf("\"%s\" is not a valid action.\n\nValid actions are \"run\", \"list\" or \"cancel\".\n\n"
-	       "Specify the version option (-v or --version) to print Weir's version.\n\n"
-	       "Specify the help option (-h or --help) to get help on the command.\n",
+	printf(
+	    "\"%s\" is not a valid action.\n\nValid actions are \"run\", \"list\", \"savepoint\", \"stop\", "
+	    "or \"cancel\".\n\n"
+	    "Specify the version option (-v or --version) to print Weir's version.\n\n"
+	    "Specify the help option (-h or --help) to get help on the command.\n",
 	    name);
 	return 1;
 }
@@ -41,6 +43,8 @@ int main(int argc, char **argv)
 	    FILE *) = {
 		[CLI_RUN] = cli_run,
 		[CLI_LIST] = cli_list,
+		[CLI_STOP] = cli_stop,
+		[CLI_SAVEPOINT] = cli_savepoint,
 		[CLI_CANCEL] = cli_cancel,
 	};
 	enum cli_action action;

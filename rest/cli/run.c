@@ -12,14 +12,15 @@
 char *cli_run_body(const struct cli_args *a)
 {
 	cJSON *body = cJSON_CreateObject(), *args = cJSON_AddArrayToObject(body, "programArgsList");
-	char *text;
+	char *text, *savepoint = cli_place(a->savepoint);
 
 	for (unsigned i = 0; i < a->n_program_args; i++)
 		cJSON_AddItemToArray(args, cJSON_CreateString(a->program_args[i]));
 	if (a->parallelism > 0)
 		cJSON_AddNumberToObject(body, "parallelism", a->parallelism);
-	if (a->savepoint != NULL)
-		cJSON_AddStringToObject(body, "savepointPath", a->savepoint);
+	if (savepoint != NULL)
+		cJSON_AddStringToObject(body, "savepointPath", savepoint);
+	free(savepoint);
 	if (a->allow_non_restored)
 		cJSON_AddTrueToObject(body, "allowNonRestoredState");
 	if (a->entry_class != NULL)

@@ -58,7 +58,7 @@ sub write_conf {
 		'state.checkpoints.dir' => "$self->{dir}/checkpoints", 'state.savepoints.dir' => "$self->{dir}/savepoints",
 		%{ $self->{conf} });
 	open(my $fh, '>', "$self->{dir}/flink-conf.yaml") or die "$self->{dir}: $!";
-	print $fh "$_: $conf{$_}\n" for sort keys %conf;
+	print $fh "$_: $conf{$_}\n" for grep { defined $conf{$_} } sort keys %conf;
 	close $fh;
 }
 

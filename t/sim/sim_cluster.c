@@ -70,6 +70,44 @@ static void take_built(struct ev *e)
 	dispatcher_on_built(w.d, e->number, e->which, &res, NULL);
 }
 
+static void take_ack(struct ev *e)
+{
+	struct ctl_ack ack = { .job_id = w.jobs[e->job].id,
+		.attempt = e->attempt,
+		.checkpoint_id = e->checkpoint,
+		.vertex = e->state.vertex,
+		.subtask = e->state.subtask,
+		.state = "state",
+		.state_len = 5 };
+	struct ctl_decline no = { .job_id = ack.job_id,
+		.attempt = e->attempt,
+		.checkpoint_id = e->checkpoint,
+		.vertex = e->state.vertex,
+		.subtask = e->state.subtask };
+
+	if (e->which == 0) {
+		dispatcher_on_ack(w.d, e->place, e->generation, &ack);
+		return;
+	}
+	err_set(&no.why, ERR_USER, "the simulated operator declines");
+	dispatcher_on_decline(w.d, e->place, e->generation, &no);
+}
+
+static void take_durable(struct ev *e)
+{
+	struct sim_job *j = &w.jobs[e->job];
+	struct err full = { ERR_IO, "the simulated disk is full" };
+	char path[40];
+
+	snprintf(path, sizeof(path), "%c/chk-%" PRIu64, (char)('0' + e->job), e->checkpoint);
+	if (e->which == 0) {
+		j->durable = e->checkpoint;
+		total_durable++;
+	}
+	dispatcher_on_checkpoint_stored(w.d, &j->id, e->checkpoint, e->which == 0 ? path : NULL,
+	    e->which == 0 ? NULL : &full);
+}
+
 /* ---- invariants ---- */
 
 static void check_processes(void)
@@ -149,6 +187,8 @@ static void check_jobs(void)
 		case JM_WAITING:
 		case JM_STARVED:
 		case JM_RESTARTING:
+			if (coordinator_storing(jm_coordinator(jm)))
+				break; /* the answer to that goes on with it */
 			if (due == INT64_MAX || due > now() + 10 * NS_PER_S)
 				broken("a waiting job has no timer, or one too far away");
 			break;
@@ -273,6 +313,19 @@ static void handle(struct ev *e)
 		break;
 	case EVT_BUILT:
 		take_built(e);
+		break;
+	case EVT_RECORDED:
+		dispatcher_on_recorded(w.d, e->number, NULL);
+		break;
+	case EVT_TRIGGER:
+		if (lives(e) && !w.places[e->place].hung)
+			take_trigger(e);
+		break;
+	case EVT_ACK:
+		take_ack(e);
+		break;
+	case EVT_DURABLE:
+		take_durable(e);
 		break;
 	}
 }
@@ -466,6 +519,7 @@ static uint64_t number_from_env(const char *name, uint64_t def)
 int main(void)
 {
 	uint64_t seed = number_from_env("SEED", 1), runs = number_from_env("RUNS", 10000), i, n_failed = 0;
+	char mode[] = "EXACTLY_ONCE", retention[] = "NO_EXTERNALIZED_CHECKPOINTS";
 	struct conf conf;
 
 	if (getenv("VERBOSE") == NULL)
@@ -481,13 +535,22 @@ int main(void)
 	conf.parallelism_default = 1;
 	conf.jobstore_expiration_ms = 3600000;
 	conf.jobstore_max_capacity = 100;
+	conf.checkpoint_mode = mode;
+	conf.checkpoint_retention = retention;
+	conf.checkpoint_interval_ms = 700;
+	conf.checkpoint_timeout_ms = 600000;
+	conf.checkpoint_max_concurrent = 1;
+	conf.checkpoint_retained = 2;
+	conf.checkpoint_tolerable_failures = 1;
 	for (i = 0; i < runs && n_failed < 5; i++)
 		n_failed += !run(seed + i, &conf);
 	ok(n_failed == 0, "%" PRIu64 " simulated clusters from seed %" PRIu64, i, seed);
-	diag("%" PRIu64 " events, %" PRIu64 " deaths, %" PRIu64 " deploys, %" PRIu64 " overdue drops",
-	    total_events, total_kills, total_deploys, total_overdue);
+	diag("%" PRIu64 " events, %" PRIu64 " deaths, %" PRIu64 " deploys, %" PRIu64
+	     " overdue drops, %" PRIu64 " checkpoints, %" PRIu64 " restores",
+	    total_events, total_kills, total_deploys, total_overdue, total_durable, total_restored);
 	if (runs >= 1000)
-		ok(total_kills > runs && total_deploys > runs && total_overdue > runs / 100,
+		ok(total_kills > runs && total_deploys > runs && total_overdue > runs / 100 &&
+			total_durable > runs && total_restored > runs / 10,
 		    "and they were disturbed enough");
 	free(w.queue);
 	return tap_done();

@@ -1,5 +1,6 @@
 /*
- * A simulated cluster: a virtual clock, a seeded scheduler, processes that hold tasks, answer late, fail, hang and die.
+ * A simulated cluster: a virtual clock, a seeded scheduler, a disk, processes that hold tasks, answer late,
+ * fail, hang and die.
  * It knows what each process really holds; the state machines under test see only messages.  For one
  * program t/sim/sim_*.c, which feeds the events to the machines.
  */
@@ -63,6 +64,8 @@ struct sim_job {
 	uint32_t parallelism;
 	int artifact; /* 0 good, 1 differs, 2 hangs, 3 dies, 4 refused, 5 cannot be stored */
 	uint64_t seen_attempt;
+	uint64_t durable;     /* newest checkpoint on the simulated disk */
+	uint64_t asked;       /* newest that was triggered */
 	enum job_state ended; /* JOB_N_STATES: not yet */
 };
 
@@ -77,6 +80,10 @@ enum ev_type {
 	EVT_SPAWN,
 	EVT_HANG_SEEN,
 	EVT_STORED,
+	EVT_RECORDED,
+	EVT_TRIGGER,
+	EVT_ACK,
+	EVT_DURABLE,
 	EVT_BUILT,
 	EVT_SUBMIT,
 	EVT_CANCEL,
@@ -89,7 +96,7 @@ struct ev {
 	uint64_t order;
 	enum ev_type type;
 	uint32_t place, generation, job, number;
-	uint64_t attempt;
+	uint64_t attempt, checkpoint;
 	unsigned which;
 	struct ctl_task_state state;
 	struct held deploy;
@@ -109,7 +116,7 @@ static struct {
 	uint64_t n_events, n_kills, n_deploys;
 } w;
 
-static uint64_t total_events, total_kills, total_deploys, total_overdue;
+static uint64_t total_events, total_kills, total_deploys, total_overdue, total_durable, total_restored;
 
 static void broken(const char *what)
 {
@@ -326,8 +333,16 @@ static int op_deploy(void *arg, struct job_master *jm, struct err *e)
 	const struct execution_graph *g = jm_graph(jm);
 	size_t q;
 
+	int fd;
+
 	(void)arg;
 	w.n_deploys++;
+	for (q = 0; q < w.n; q++)
+		if (w.queue[q].type == EVT_DURABLE && w.queue[q].job == job)
+			broken("an attempt was deployed while a checkpoint was being stored");
+	if (coordinator_latest(jm_coordinator(jm), &fd) != w.jobs[job].durable)
+		broken("an attempt does not begin with the newest checkpoint");
+	total_restored += w.jobs[job].durable != 0;
 	for (place = 1; place <= w.n_places; place++)
 		for (i = 0; i < MAX_HELD; i++)
 			if (w.places[place].alive && w.places[place].held[i].used &&
@@ -367,6 +382,96 @@ static int op_deploy(void *arg, struct job_master *jm, struct err *e)
 	}
 	(void)slots;
 	return 0;
+}
+
+/* ---- checkpoints ---- */
+
+static void op_trigger(void *arg, uint32_t place, uint32_t generation, const struct ctl_trigger *t)
+{
+	struct ev e = { .type = EVT_TRIGGER,
+		.place = place,
+		.generation = generation,
+		.job = job_index(&t->job_id),
+		.attempt = t->attempt,
+		.checkpoint = t->checkpoint_id };
+
+	(void)arg;
+	if (t->checkpoint_id < w.jobs[e.job].asked)
+		broken("the id of a checkpoint came again");
+	w.jobs[e.job].asked = t->checkpoint_id;
+	if (w.places[place].generation == generation)
+		push_channel(&e, &w.places[place].last_down_ns, 0);
+}
+
+/* Each task of the process acknowledges after a while. */
+static void take_trigger(struct ev *e)
+{
+	struct held *h = find_held(e->place, e->job, e->attempt);
+	struct ev ack = *e;
+	uint32_t i;
+
+	ack.type = EVT_ACK;
+	for (i = 0; h != NULL && i < h->n_tasks; i++) {
+		if (h->tasks[i].over)
+			continue;
+		ack.state.vertex = h->tasks[i].vertex;
+		ack.state.subtask = h->tasks[i].subtask;
+		ack.which = w.faults && chance(20);
+		push_channel(&ack, &w.places[e->place].last_up_ns, 0);
+	}
+}
+
+static void op_about_checkpoint(void *arg, uint32_t place, uint32_t generation,
+    const struct ctl_checkpoint *c)
+{
+	(void)arg;
+	(void)place;
+	(void)generation;
+	(void)c;
+}
+
+static void op_notify(void *arg, uint32_t place, uint32_t generation, const struct ctl_checkpoint *c)
+{
+	op_about_checkpoint(arg, place, generation, c);
+	if (c->checkpoint_id > w.jobs[job_index(&c->job_id)].durable)
+		broken("a checkpoint was told to be complete before it was durable");
+}
+
+static void op_store_checkpoint(void *arg, const struct id128 *job, const struct checkpoint_file *file,
+    const char *target)
+{
+	struct ev e = { .type = EVT_DURABLE, .job = job_index(job), .checkpoint = file->id };
+
+	(void)arg;
+	(void)target;
+	e.which = w.faults && chance(50);
+	push(&e, latency());
+}
+
+static void op_discard_checkpoint(void *arg, const char *path)
+{
+	uint64_t id = strtoull(path + strcspn(path, "-") + 1, NULL, 10);
+
+	(void)arg;
+	if (id == w.jobs[(uint32_t)(path[0] - '0')].durable)
+		broken("the newest checkpoint was discarded");
+}
+
+static void op_about_job(void *arg, const struct id128 *job)
+{
+	(void)arg;
+	(void)job;
+}
+
+static void op_record(void *arg, uint32_t submission, const struct id128 *job, const void *data, size_t len)
+{
+	struct ev e = { .type = EVT_RECORDED, .number = submission };
+
+	(void)arg;
+	(void)job;
+	(void)data;
+	(void)len;
+	push(&e, latency());
 }
 
 static void op_drop(void *arg, uint32_t place, uint32_t generation, const struct id128 *job, uint64_t attempt)
@@ -458,6 +563,14 @@ static const struct dispatcher_ops ops = { .deploy = op_deploy,
 	.unstore = op_unstore,
 	.build = op_build,
 	.build_kill = op_build_kill,
+	.trigger = op_trigger,
+	.notify = op_notify,
+	.abort = op_about_checkpoint,
+	.store_checkpoint = op_store_checkpoint,
+	.discard_checkpoint = op_discard_checkpoint,
+	.discard_checkpoints = op_about_job,
+	.record = op_record,
+	.unrecord = op_about_job,
 	.stopped = op_stopped };
 
 #endif

@@ -85,6 +85,41 @@ static void test_cancel(void)
 	is_str(e.msg, "Missing JobID. Specify a JobID to cancel a job.", "as recorded");
 }
 
+static void test_savepoints(void)
+{
+	struct id128 id;
+
+	is_int(PARSE(CLI_STOP, "--drain", "-p", "/sp", "J", NULL), 0, "stop --drain -p DIR JOB");
+	ok(a.drain && !a.detached && a.parallelism == 0, "drains");
+	is_str(a.target, "/sp", "into the directory");
+	is_str(a.job, "J", "the job");
+	is_int(PARSE(CLI_STOP, "J", "-d", "--savepointPath=/sp", NULL), 0, "the job first, other names");
+	ok(a.drain && strcmp(a.target, "/sp") == 0 && strcmp(a.job, "J") == 0, "are the same");
+	is_int(PARSE(CLI_STOP, "-p", NULL), -1, "-p without a directory");
+	PARSE(CLI_STOP, NULL);
+	is_int(cli_args_job(&a, &id, &e), -1, "stop of nothing");
+	is_str(e.msg, "Missing JobId", "as recorded");
+	is_int(PARSE(CLI_SAVEPOINT, "J", "/sp", "more", NULL), 0, "savepoint JOB DIR and more");
+	ok(strcmp(a.job, "J") == 0 && strcmp(a.target, "/sp") == 0 && a.n_ignored == 1, "three words");
+	is_int(PARSE(CLI_SAVEPOINT, "-d", "/sp/savepoint-1", NULL), 0, "savepoint -d PATH");
+	is_str(a.dispose, "/sp/savepoint-1", "which to remove");
+	ok(a.job == NULL && !a.drain && !a.detached, "nothing else");
+	is_int(PARSE(CLI_SAVEPOINT, "-d", NULL), -1, "-d without a path");
+	PARSE(CLI_SAVEPOINT, NULL);
+	is_int(cli_args_job(&a, &id, &e), -1, "savepoint of nothing");
+	is_str(e.msg, "Missing JobID. Specify a Job ID to trigger a savepoint.", "as Flink says it");
+	is_int(PARSE(CLI_CANCEL, "-s", "/sp", "J", NULL), 0, "cancel -s DIR JOB");
+	ok(a.with_savepoint && strcmp(a.target, "/sp") == 0 && strcmp(a.job, "J") == 0, "directory and job");
+	is_int(PARSE(CLI_CANCEL, "-s", "J", NULL), 0, "cancel -s JOB");
+	ok(a.with_savepoint && a.target == NULL && strcmp(a.job, "J") == 0, "no directory");
+	is_int(PARSE(CLI_CANCEL, "J", "-s", NULL), 0, "cancel JOB -s");
+	ok(a.with_savepoint && a.target == NULL && strcmp(a.job, "J") == 0, "neither here");
+	is_int(PARSE(CLI_CANCEL, "-s", "-m", "h:1", "J", NULL), 0, "an option behind it");
+	ok(a.with_savepoint && a.target == NULL && strcmp(a.jobmanager, "h:1") == 0, "is not its directory");
+	is_int(PARSE(CLI_CANCEL, "--withSavepoint=/sp", "J", NULL), 0, "joined");
+	is_str(a.target, "/sp", "the directory");
+}
+
 static void test_help(void)
 {
 	enum cli_action action;
@@ -118,6 +153,7 @@ int main(void)
 	test_run();
 	test_list();
 	test_cancel();
+	test_savepoints();
 	test_help();
 	return tap_done();
 }

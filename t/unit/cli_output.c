@@ -92,7 +92,7 @@ static char *out_text, *diag_text;
 static int act(const struct client *c, enum cli_action action, const char *const *argv)
 {
 	static int (*const run[])(const struct client *, const struct cli_args *, FILE *, FILE *) = { cli_run,
-		cli_list, cli_cancel };
+		cli_list, cli_stop, cli_savepoint, cli_cancel };
 	size_t out_len, diag_len;
 	struct cli_args a;
 	FILE *out, *diag;
@@ -246,9 +246,10 @@ static void test_run(void)
 	like(text, "DELETE /v1/jars/1_a%20b.so HTTP/1.1", "the upload is removed");
 	like(text, "GET /v1/jobs/" JID "/execution-result", "the result is waited for");
 	c = serve(answers, 3);
-	is_int(ACT(&c, CLI_RUN, "-d", file), 0, "run -d");
+	is_int(ACT(&c, CLI_RUN, "-d", "-n", "-s", "file:/sp/savepoint-1", file), 0, "run -d -n -s");
 	is_str(out_text, "Job has been submitted with JobID " JID "\n", "does not wait");
-	served(&c);
+	like(served(&c), "\"savepointPath\":\"file:/sp/savepoint-1\",\"allowNonRestoredState\":true}",
+	    "the savepoint");
 	c = serve(bad, 3);
 	is_int(ACT(&c, CLI_RUN, "-d", file), 1, "a job that is refused");
 	is_str(out_text, "", "nothing was submitted");
@@ -268,6 +269,189 @@ static void test_run(void)
 	    "the recorded lines");
 	is_int(ACT(&c, CLI_RUN, "-d"), 1, "no file given");
 	client_fini(&c);
+}
+
+#define SP      "file:/opt/sp/savepoint-bf2275-39fe0f574a41"
+#define REQUEST "102d929cf8376863edd4623d27cb0081"
+#define FRAME \
+	"\n------------------------------------------------------------\n " \
+	"The program finished with the following exception:\n\n"
+#define STARTED "HTTP/1.1 202 Accepted\r\n\r\n{\"request-id\":\"" REQUEST "\"}"
+#define PENDING OK_200 "{\"status\":{\"id\":\"IN_PROGRESS\"},\"operation\":null}"
+#define TAKEN   OK_200 "{\"status\":{\"id\":\"COMPLETED\"},\"operation\":{\"location\":\"" SP "\"}}"
+#define UNKNOWN \
+	OK_200 \
+	"{\"status\":{\"id\":\"COMPLETED\"},\"operation\":{\"failure-cause\":{\"class\":\"x.JobNotFound\"," \
+	"\"stack-trace\":\"x.JobNotFound: Could not find Flink job (" JID \
+	")\",\"serialized-throwable\":\"\"}}}"
+#define NOWHERE \
+	"HTTP/1.1 400 Bad Request\r\n\r\n{\"errors\":[\"x.RestHandlerException: " \
+	"Config key [state.savepoints.dir] is not set.\"]}"
+
+static void test_stop(void)
+{
+	static const char *const taken[] = { STARTED, PENDING, PENDING, TAKEN };
+	static const char *const unknown[] = { STARTED, UNKNOWN };
+	static const char *const nowhere[] = { NOWHERE };
+	struct client c = serve(taken, 4);
+	char *text;
+
+	is_int(ACT(&c, CLI_STOP, JID), 0, "stop");
+	is_str(out_text, "Suspending job \"" JID "\" with a savepoint.\nSavepoint completed. Path: " SP "\n",
+	    "the recorded lines");
+	is_str(diag_text, "", "nothing else");
+	text = served(&c);
+	like(text, "POST /v1/jobs/" JID "/stop HTTP/1.1\r\n", "the request");
+	like(text, "{\"targetDirectory\":null,\"drain\":false}", "its body");
+	like(text, "GET /v1/jobs/" JID "/savepoints/" REQUEST " HTTP/1.1\r\n",
+	    "asked after until it is there");
+	c = serve(taken, 4);
+	is_int(ACT(&c, CLI_STOP, "--drain", "-p", "/opt/sp", JID), 0, "stop --drain -p");
+	is_str(out_text, "Draining job \"" JID "\" with a savepoint.\nSavepoint completed. Path: " SP "\n",
+	    "the recorded lines");
+	like(served(&c), "{\"targetDirectory\":\"/opt/sp\",\"drain\":true}", "its body");
+	c = serve(unknown, 2);
+	is_int(ACT(&c, CLI_STOP, JID), 1, "stop of an unknown job");
+	is_str(out_text, "Suspending job \"" JID "\" with a savepoint.\n", "the recorded line");
+	is_str(diag_text,
+	    FRAME "org.apache.flink.util.FlinkException: Could not stop with a savepoint job \"" JID "\".\n"
+		  "Caused by: x.JobNotFound: Could not find Flink job (" JID ")\n",
+	    "and why");
+	served(&c);
+	c = serve(nowhere, 1);
+	is_int(ACT(&c, CLI_STOP, JID), 1, "stop without a directory");
+	like(diag_text,
+	    "Could not stop with a savepoint job \"" JID "\".\nCaused by: "
+	    "org.apache.flink.runtime.rest.util.RestClientException: [x.RestHandlerException: Config key",
+	    "the server's words");
+	served(&c);
+	client_init(&c, "127.0.0.1:1", NULL);
+	is_int(ACT(&c, CLI_STOP, NULL), 1, "stop of nothing");
+	is_str(out_text, "Missing JobId\n\nUse the help option (-h or --help) to get help on the command.\n",
+	    "the recorded lines");
+	is_int(ACT(&c, CLI_STOP, JID), 1, "no server");
+	like(diag_text, "Caused by: java.net.ConnectException", "and why");
+	client_fini(&c);
+}
+
+static void test_savepoint(void)
+{
+	static const char *const taken[] = { STARTED, PENDING, TAKEN };
+	static const char *const unknown[] = { STARTED, UNKNOWN };
+	static const char *const disposed[] = { OK_200 "{\"request-id\":\"" REQUEST "\"}", PENDING,
+		OK_200 "{\"status\":{\"id\":\"COMPLETED\"},\"operation\":{}}" };
+	static const struct {
+		const char *answers[2];
+		unsigned n;
+		const char *want;
+	} odd[] = {
+		{ { OK_200 "{}" }, 1, "The server's answer has no request id." },
+		{ { OK_200 "{\"request-id\":\"../..\"}" }, 1, "The server's answer has no request id." },
+		{ { STARTED, OK_200 "{}" }, 2, "does not say how far the request is." },
+		{ { STARTED, OK_200 "{\"status\":{\"id\":\"LATER\"}}" }, 2,
+		    "does not say how far the request is." },
+		{ { STARTED, OK_200 "{\"status\":{\"id\":\"COMPLETED\"}}" }, 2,
+		    "does not say where the savepoint is." },
+		{ { STARTED,
+		      OK_200 "{\"status\":{\"id\":\"COMPLETED\"},\"operation\":{\"failure-cause\":{}}}" },
+		    2, "The server gives no reason." },
+	};
+	struct client c = serve(taken, 3);
+
+	is_int(ACT(&c, CLI_SAVEPOINT, JID, "/opt/sp"), 0, "savepoint");
+	is_str(out_text,
+	    "Triggering savepoint for job " JID ".\nWaiting for response...\nSavepoint completed. Path: " SP
+	    "\n"
+	    "You can resume your program from this savepoint with the run command.\n",
+	    "the recorded lines");
+	is_str(diag_text, "", "nothing else");
+	like(served(&c), "{\"target-directory\":\"/opt/sp\",\"cancel-job\":false}", "its body");
+	c = serve(unknown, 2);
+	is_int(ACT(&c, CLI_SAVEPOINT, JID), 1, "savepoint of an unknown job");
+	is_str(out_text, "Triggering savepoint for job " JID ".\nWaiting for response...\n",
+	    "the recorded lines");
+	is_str(diag_text,
+	    FRAME "org.apache.flink.util.FlinkException: Triggering a savepoint for the job " JID " failed.\n"
+		  "Caused by: x.JobNotFound: Could not find Flink job (" JID ")\n",
+	    "and why");
+	served(&c);
+	c = serve(disposed, 3);
+	is_int(ACT(&c, CLI_SAVEPOINT, "-d", SP), 0, "savepoint -d");
+	is_str(out_text,
+	    "Disposing savepoint '" SP "'.\nWaiting for response...\nSavepoint '" SP "' disposed.\n",
+	    "the recorded lines");
+	like(served(&c), "{\"savepoint-path\":\"" SP "\"}", "its body");
+	c = serve(unknown, 2);
+	is_int(ACT(&c, CLI_SAVEPOINT, "-d", "/no/such"), 1, "savepoint -d of nothing");
+	is_str(out_text, "Disposing savepoint '/no/such'.\nWaiting for response...\n", "the recorded lines");
+	like(diag_text,
+	    FRAME
+	    "org.apache.flink.util.FlinkException: Disposing the savepoint '/no/such' failed.\nCaused by: ",
+	    "and why");
+	served(&c);
+	for (size_t i = 0; i < ARRAY_LEN(odd); i++) {
+		c = serve(odd[i].answers, odd[i].n);
+		is_int(ACT(&c, CLI_SAVEPOINT, JID), 1, "a strange answer");
+		like(diag_text, odd[i].want, "%s", odd[i].want);
+		served(&c);
+	}
+}
+
+static void test_places(void)
+{
+	static const struct {
+		const char *path, *want;
+	} rows[] = {
+		{ "/sp", "/sp" },
+		{ "file:/sp", "file:/sp" },
+		{ "file:sp", "file:sp" },
+		{ "sp", "/tmp/sp" },
+		{ "sp/a:b", "/tmp/sp/a:b" },
+		{ "./sp", "/tmp/./sp" },
+		{ "", "" },
+	};
+	char *cwd = getcwd(NULL, 0), *text;
+
+	ASSERT(cwd != NULL && chdir("/tmp") == 0);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		text = cli_place(rows[i].path);
+		is_str(text, rows[i].want, "the place of \"%s\"", rows[i].path);
+		free(text);
+	}
+	ok(cli_place(NULL) == NULL, "of none");
+	text = cli_savepoint_body("k", "sp", "f", true);
+	is_str(text, "{\"k\":\"/tmp/sp\",\"f\":true}", "in a body");
+	free(text);
+	{
+		struct cli_args a = { .savepoint = "sp" };
+
+		text = cli_run_body(&a);
+		is_str(text, "{\"programArgsList\":[],\"savepointPath\":\"/tmp/sp\"}", "in that of run");
+		free(text);
+	}
+	ASSERT(chdir(cwd) == 0);
+	free(cwd);
+}
+
+static void test_cancel_with_savepoint(void)
+{
+	static const char *const taken[] = { STARTED, TAKEN };
+	static const char *const unknown[] = { STARTED, UNKNOWN };
+	struct client c = serve(taken, 2);
+
+	is_int(ACT(&c, CLI_CANCEL, "-s", "/opt/sp", JID), 0, "cancel -s");
+	is_str(out_text,
+	    "DEPRECATION WARNING: Cancelling a job with savepoint is deprecated. Use \"stop\" instead.\n"
+	    "Cancelling job " JID " with savepoint to /opt/sp.\n"
+	    "Cancelled job " JID ". Savepoint stored in " SP ".\n",
+	    "the recorded lines");
+	like(served(&c), "{\"target-directory\":\"/opt/sp\",\"cancel-job\":true}", "its body");
+	c = serve(unknown, 2);
+	is_int(ACT(&c, CLI_CANCEL, "-s", JID), 1, "cancel -s of an unknown job");
+	like(out_text, "Cancelling job " JID " with savepoint to default savepoint directory.\n",
+	    "no directory");
+	like(diag_text, "Could not cancel job " JID ".\nCaused by: x.JobNotFound", "and why");
+	like(served(&c), "{\"target-directory\":null,\"cancel-job\":true}", "its body");
 }
 
 static void test_result(void)
@@ -370,6 +554,10 @@ int main(void)
 	test_list();
 	test_cancel();
 	test_run();
+	test_stop();
+	test_savepoint();
+	test_places();
+	test_cancel_with_savepoint();
 	test_result();
 	test_answers();
 	test_address();

@@ -24,6 +24,10 @@ struct gateway {
 	unsigned n_tms;
 	struct gw_jar jars[4];
 	unsigned n_jars;
+	struct gw_ckpts ckpts; /* of every job */
+	/* What became of one request, of a job or with a zero id a disposal; all others are unknown. */
+	struct id128 op_job, op_request;
+	struct gw_operation op;
 	/* What the next action is answered with. */
 	struct err err;
 	const char *text;
@@ -31,7 +35,7 @@ struct gateway {
 	gw_done_fn *done;
 	void *done_arg;
 	/* What was asked. */
-	char *asked;       /* "add NAME", "delete ID", "run ID p=2 [a][b]", "cancel ID" */
+	char *asked; /* "add NAME", "delete ID", "run ID p=2 [a][b]", "cancel ID", "stop ID to DIR drain" */
 	char *upload_data; /* content of the last file added */
 	size_t upload_len;
 };
@@ -161,6 +165,51 @@ void gw_job_cancel(struct gateway *g, const struct id128 *id, gw_done_fn *done, 
 	(void)g;
 	fake_asked(xasprintf("cancel %s", id_hex(id, hex)));
 	fake_reply(done, arg);
+}
+
+struct gw_ckpts *gw_checkpoints(struct gateway *g, struct gw_arena *a, const struct id128 *job)
+{
+	return gw_job(g, a, job) != NULL ? &g->ckpts : NULL;
+}
+
+void gw_job_savepoint(struct gateway *g, const struct id128 *job, const char *target, bool cancel_job,
+    gw_done_fn *done, void *arg)
+{
+	char hex[ID_HEX_SIZE];
+
+	(void)g;
+	fake_asked(xasprintf("savepoint %s to %s%s", id_hex(job, hex), target != NULL ? target : "default",
+	    cancel_job ? " cancel" : ""));
+	fake_reply(done, arg);
+}
+
+void gw_job_stop(struct gateway *g, const struct id128 *job, const char *target, bool drain, gw_done_fn *done,
+    void *arg)
+{
+	char hex[ID_HEX_SIZE];
+
+	(void)g;
+	fake_asked(xasprintf("stop %s to %s%s", id_hex(job, hex), target != NULL ? target : "default",
+	    drain ? " drain" : ""));
+	fake_reply(done, arg);
+}
+
+void gw_savepoint_dispose(struct gateway *g, const char *path, gw_done_fn *done, void *arg)
+{
+	(void)g;
+	fake_asked(xasprintf("dispose %s", path));
+	fake_reply(done, arg);
+}
+
+void gw_operation(struct gateway *g, struct gw_arena *a, const struct id128 *job, const struct id128 *request,
+    struct gw_operation *v)
+{
+	static const struct id128 none;
+
+	(void)a;
+	memset(v, 0, sizeof(*v));
+	if (id_equal(request, &g->op_request) && id_equal(job != NULL ? job : &none, &g->op_job))
+		*v = g->op;
 }
 
 int64_t gw_now_ms(struct gateway *g)

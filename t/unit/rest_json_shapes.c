@@ -355,6 +355,8 @@ static void test_run(void)
 	text = client_call("POST", "/jars/j/run", "");
 	like(text, "ProgramInvocationException: the program's main failed", "the reason follows");
 	free(text);
+	err_set(&fake.err, ERR_NOT_FOUND, "there is no savepoint /no/such/dir");
+	error_is("POST", "/jars/" JAR "/run", "{\"savepointPath\":\"/no/such/dir\"}", "jar_run_bad_savepoint");
 	err_set(&fake.err, ERR_UNAVAILABLE, "no builder now");
 	text = client_call("POST", "/jars/j/run", "");
 	like(text, "HTTP/1.1 503", "not now");

@@ -33,6 +33,14 @@ static void test_routes(void)
 	is_str(p[0], "abc", "its value");
 	is_str(found("GET", "/jobs/j/vertices/v", p), "/jobs/:jobid/vertices/:vertexid", "two parameters");
 	is_str(p[1], "v", "the second one");
+	is_str(found("GET", "/jobs/j/checkpoints/config", p), "/jobs/:jobid/checkpoints/config",
+	    "the settings of checkpoints");
+	is_str(found("GET", "/v1/jobs/j/checkpoints/details/3/subtasks/v", p),
+	    "/jobs/:jobid/checkpoints/details/:checkpointid/subtasks/:vertexid", "three parameters");
+	is_str(p[1], "3", "the checkpoint");
+	is_str(p[2], "v", "and the vertex");
+	is_str(found("POST", "/jobs/j/savepoints", p), "/jobs/:jobid/savepoints", "a savepoint");
+	is_str(found("GET", "/jobs/j/savepoints", p), "none", "is not asked for by GET");
 	is_str(found("GET", "/jobs/a%2fb", p), "/jobs/:jobid", "an escaped slash does not split");
 	is_str(p[0], "a/b", "and is decoded once");
 	is_str(found("GET", "/jobs/a%252fb", p), "/jobs/:jobid", "twice escaped");
@@ -86,6 +94,19 @@ static int guard(const char *text, bool loopback)
 	return status;
 }
 
+static int guard_change(const char *text)
+{
+	char *copy = xstrdup(text);
+	struct http_head h;
+	const char *why;
+	int status = http_head_parse(&h, copy, strlen(copy), &why);
+
+	if (status == 0)
+		status = guard_check_change(&h, &why);
+	free(copy);
+	return status;
+}
+
 static void test_guard(void)
 {
 	is_int(guard("POST / HTTP/1.1\r\nHost: localhost:8081\r\n\r\n", true), 0, "curl");
@@ -107,6 +128,9 @@ static void test_guard(void)
 	    "cross-site");
 	is_int(guard("GET / HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.example\r\n\r\n", true), 0,
 	    "reading");
+	is_int(guard_change("GET / HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.example\r\n\r\n"), 403,
+	    "a GET that changes something");
+	is_int(guard_change("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"), 0, "the same of curl");
 }
 
 static const char *split(struct gw_arena *a, const char *text)
@@ -172,6 +196,16 @@ static void test_bodies(void)
 	    "no integer");
 	ok(!parses(BODY_JAR_RUN, "{\"programArgs\":5}") && !parses(BODY_JAR_RUN, "{\"programArgsList\":[1]}"),
 	    "no strings");
+	ok(parses(BODY_SAVEPOINT,
+	       "{\"target-directory\":null,\"cancel-job\":false,\"formatType\":\"NATIVE\"}"),
+	    "a savepoint, as 2.x asks for it");
+	ok(!parses(BODY_SAVEPOINT, "{\"targetDirectory\":\"/x\"}"), "the field of a stop");
+	ok(parses(BODY_STOP, "{\"targetDirectory\":\"/x\",\"drain\":true}"), "a stop");
+	ok(!parses(BODY_STOP, "{\"drain\":\"true\"}"), "a flag is no string");
+	ok(!parses(BODY_STOP, "{\"triggerId\":\"12\"}") &&
+		!parses(BODY_STOP, "{\"formatType\":\"canonical\"}"),
+	    "no id, no format");
+	ok(!parses(BODY_DISPOSAL, "{\"savepoint-path\":[\"/x\"]}"), "one path");
 	ok(!parses(BODY_JAR_RUN, "{} x") && !parses(BODY_JAR_RUN, "{"), "garbage behind, unfinished");
 	ok(!parses(BODY_JAR_RUN, "{\"programArgs\":\"a\\u0000b\"}"), "an escaped NUL");
 	ok(body_parse(BODY_JAR_RUN, "{}\0x", 4) == NULL, "a NUL");

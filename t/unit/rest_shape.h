@@ -55,7 +55,7 @@ static const char *type_name(const cJSON *j)
 static bool is_free(const char *key)
 {
 	return strcmp(key, "pending-operators") == 0 || strcmp(key, "location") == 0 ||
-	    strcmp(key, "taskName") == 0;
+	    strcmp(key, "taskName") == 0 || strcmp(key, "className") == 0;
 }
 
 static char differs[512];

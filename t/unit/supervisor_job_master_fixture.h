@@ -127,6 +127,48 @@ static void op_over(void *arg, struct job_master *jm)
 	f.over = true;
 }
 
+static void op_trigger(void *arg, struct job_master *jm, uint32_t place, uint32_t generation,
+    const struct ctl_trigger *t)
+{
+	(void)arg;
+	(void)jm;
+	note("trigger:%u/%u:%" PRIu64 "%s", place, generation, t->checkpoint_id, t->drain ? ":drain" : "");
+}
+static void op_notify(void *arg, struct job_master *jm, uint32_t place, uint32_t generation,
+    const struct ctl_checkpoint *c)
+{
+	(void)arg;
+	(void)jm;
+	note("notify:%u/%u:%" PRIu64, place, generation, c->checkpoint_id);
+}
+static void op_abort(void *arg, struct job_master *jm, uint32_t place, uint32_t generation,
+    const struct ctl_checkpoint *c)
+{
+	(void)arg;
+	(void)jm;
+	note("abort:%u/%u:%" PRIu64, place, generation, c->checkpoint_id);
+}
+static void op_store(void *arg, struct job_master *jm, const struct checkpoint_file *file, const char *target)
+{
+	(void)arg;
+	(void)jm;
+	note("store:%" PRIu64 "%s%s", file->id, target != NULL ? ":" : "", target != NULL ? target : "");
+}
+static void op_discard(void *arg, struct job_master *jm, uint64_t checkpoint_id, const char *path)
+{
+	(void)arg;
+	(void)jm;
+	(void)path;
+	note("discard:%" PRIu64, checkpoint_id);
+}
+static void op_savepoint_done(void *arg, struct job_master *jm, uint64_t request, const char *path,
+    const struct err *e)
+{
+	(void)arg;
+	(void)jm;
+	note("done:%" PRIu64 ":%s", request, e != NULL ? err_name(e->code) : path);
+}
+
 static const struct jm_ops ops = { .request = op_request,
 	.withdraw = op_withdraw,
 	.release = op_release,
@@ -138,6 +180,12 @@ static const struct jm_ops ops = { .request = op_request,
 	.drop = op_drop,
 	.kill = op_kill,
 	.task_over = op_task_over,
+	.trigger = op_trigger,
+	.notify = op_notify,
+	.abort = op_abort,
+	.store = op_store,
+	.discard = op_discard,
+	.savepoint_done = op_savepoint_done,
 	.over = op_over };
 
 static void create(void)

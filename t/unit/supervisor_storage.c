@@ -33,6 +33,7 @@ static struct {
 	char path[256], sha256[65], data[64], names[512];
 	int64_t size_bytes;
 	uint32_t n_entries;
+	bool has_fd;
 	uintptr_t order[4096];
 } got;
 
@@ -44,6 +45,15 @@ static void done(void *arg, const struct storage_answer *a)
 	snprintf(got.data, sizeof(got.data), "%s", a->data != NULL ? (const char *)a->data : "");
 	got.size_bytes = a->size_bytes;
 	got.n_entries = a->n_entries;
+	got.has_fd = a->has_fd;
+	if (a->has_fd) {
+		char *text;
+		size_t len;
+
+		ASSERT(file_read_fd(a->fd, sizeof(got.data) - 1, &text, &len, NULL) == 0);
+		snprintf(got.data, sizeof(got.data), "%s", text);
+		free(text);
+	}
 	got.names[0] = '\0';
 	for (uint32_t i = 0; i < a->n_entries; i++)
 		snprintf(got.names + strlen(got.names), sizeof(got.names) - strlen(got.names), "%s ",
@@ -210,6 +220,44 @@ static void test_put(void)
 	free(path);
 	free(uploads);
 	free(artifact);
+}
+
+static void test_directories(void)
+{
+	char *below = xasprintf("%s/tree", dir), *path = xasprintf("%s/tree/chk-1/_metadata", dir),
+	     *place = xasprintf("%s/tree/chk-1", dir), *hidden = xasprintf("%s/tree/.hidden", dir);
+	int fd = file_memfd("upload", "abc", 3, NULL);
+
+	storage_put_file(st, fd, place, "_metadata", done, NULL);
+	ok(wait_answer(), "a file in a directory that is made: %s", got.err.msg);
+	storage_put_file(st, fd, below, "file", done, NULL);
+	wait_answer();
+	close(fd);
+	ASSERT(mkdir(hidden, 0700) == 0);
+	storage_list_dirs(st, below, done, NULL);
+	ok(wait_answer(), "directories are listed: %s", got.err.msg);
+	is_str(got.names, "chk-1 ", "no files and nothing hidden");
+	storage_list_dirs(st, path, done, NULL);
+	ok(!wait_answer(), "those in a file are not: %s", got.err.msg);
+	storage_list_dirs(st, "/nowhere/at/all", done, NULL);
+	ok(wait_answer() && got.n_entries == 0, "a directory that is not there has none");
+	storage_read_memfd(st, path, 3, done, NULL);
+	ok(wait_answer() && got.has_fd && got.size_bytes == 3, "a file comes as a memfd: %s", got.err.msg);
+	is_str(got.data, "abc", "with its content");
+	storage_read_memfd(st, path, 2, done, NULL);
+	ok(!wait_answer() && !got.has_fd && got.err.code == ERR_TOO_LARGE, "one too large does not: %s",
+	    got.err.msg);
+	storage_read_memfd(st, "/nowhere/at/all", 2, done, NULL);
+	ok(!wait_answer() && got.err.code == ERR_NOT_FOUND, "one that is not there does not: %s",
+	    got.err.msg);
+	storage_read_memfd(st, below, 2, done, NULL);
+	ok(!wait_answer() && got.err.code == ERR_INVALID, "nor a directory: %s", got.err.msg);
+	storage_remove(st, below, done, NULL);
+	wait_answer();
+	free(below);
+	free(path);
+	free(place);
+	free(hidden);
 }
 
 static void test_records(void)
@@ -415,6 +463,7 @@ int main(int argc, char **argv)
 
 	test_messages();
 	test_put();
+	test_directories();
 	test_records();
 	test_refusals();
 	test_death();

@@ -32,6 +32,8 @@ static struct {
 	struct ctl_attempt dropped;
 	struct ctl_task_state state;
 	int64_t hello_ns, died_ns;
+	uint64_t acked, declined; /* ids of checkpoints */
+	bool ack_is_whole;
 } seen;
 
 static void on_registered(void *arg, struct tm_link *l, const struct ctl_hello *h)
@@ -66,6 +68,19 @@ static void on_names(void *arg, struct tm_link *l, const struct ctl_metric_names
 	seen.n_names += names->n;
 }
 
+static void on_ack(void *arg, struct tm_link *l, const struct ctl_ack *a)
+{
+	(void)arg;
+	(void)l;
+	seen.acked = a->checkpoint_id;
+	seen.ack_is_whole = a->state_len == 5 && memcmp(a->state, "state", 5) == 0;
+}
+static void on_decline(void *arg, struct tm_link *l, const struct ctl_decline *d)
+{
+	(void)arg;
+	(void)l;
+	seen.declined = d->checkpoint_id;
+}
 static void on_died(void *arg, struct tm_link *l, const struct child_death *d)
 {
 	(void)arg;
@@ -97,9 +112,21 @@ static void say_hello(const struct inheritance *in, uint32_t place)
 	msg_writer_fini(&w);
 }
 
-/* Five messages and the end. */
+/* Seven messages and the end. */
 static _Noreturn void say_and_die(int fd)
 {
+	struct ctl_ack ack = { .attempt = 3, .checkpoint_id = 8, .state = "state", .state_len = 5 };
+	struct ctl_decline no = { .attempt = 3, .checkpoint_id = 9, .why = { ERR_USER, "not now" } };
+	struct msg_writer first;
+
+	msg_writer_init(&first);
+	ctl_encode_ack(&first, &ack);
+	msg_send_fd(fd, MSG_ACK, &first, NULL);
+	msg_writer_fini(&first);
+	msg_writer_init(&first);
+	ctl_encode_decline(&first, &no);
+	msg_send_fd(fd, MSG_DECLINE, &first, NULL);
+	msg_writer_fini(&first);
 	for (uint64_t i = 1; i <= 5; i++) {
 		struct ctl_attempt a = { .attempt = i };
 		struct msg_writer w;
@@ -223,7 +250,14 @@ static void start(void)
 		.conf = conf,
 		.place = 2,
 		.first_generation = 1,
-		.events = { on_registered, on_task_state, on_dropped, on_names, on_died, on_stopped } };
+		.events = { .registered = on_registered,
+		    .task_state = on_task_state,
+		    .dropped = on_dropped,
+		    .metric_names = on_names,
+		    .ack = on_ack,
+		    .decline = on_decline,
+		    .died = on_died,
+		    .stopped = on_stopped } };
 
 	memset(&seen, 0, sizeof(seen));
 	tm = tm_link_create(&cfg);
@@ -429,6 +463,8 @@ static void test_last_messages(void)
 	child_reap(children);
 	ok(seen.n_died == 1 && seen.death.exit_status == 5, "a worker ends by itself");
 	ok(seen.n_dropped == 5 && seen.dropped.attempt == 5, "what it said before is heard first");
+	ok(seen.acked == 8 && seen.ack_is_whole && seen.declined == 9,
+	    "an acknowledged checkpoint and a declined one among it");
 	stop();
 }
 

@@ -72,7 +72,7 @@ static int64_t fx_now_ms(void)
 /* Poll until cond holds or seconds have passed. */
 #define FX_UNTIL(cond, seconds) \
 	__extension__({ \
-		int64_t end_ = fx_now_ms() + (seconds) * 1000; \
+		int64_t end_ = fx_now_ms() + (int64_t)((seconds) * 1000); \
 		bool ok_; \
 		while (!(ok_ = (cond)) && fx_now_ms() < end_) \
 			nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL); \

@@ -262,6 +262,54 @@ static void no_memory(void)
 #endif
 }
 
+static int mark(void *arg, struct keyed_entry *e)
+{
+	++*(int64_t *)keyed_acc(e);
+	++*(int64_t *)arg;
+	return 0;
+}
+
+static int stop_at_third(void *arg, struct keyed_entry *e)
+{
+	(void)e;
+	return ++*(int64_t *)arg == 3 ? 77 : 0;
+}
+
+/* Walking over all entries, at every state of a growth. */
+static void each_entry(void)
+{
+	struct keyed_table t;
+	int64_t n = 0, seen = 0, wrong = 0, walks = 0;
+	bool added, moving = false;
+
+	keyed_table_init(&t, WEIR_KEY_LONG, 8, 2, 0, 2);
+	is_int(keyed_table_each(&t, 0, mark, &seen), 0, "an empty group has no entries");
+	is_int(seen, 0, "none");
+	while (n < 120000) {
+		put(&t, n++, 7, &added);
+		if (n % 9973 != 0 && (t.groups[0].old == NULL || n % 499 != 0))
+			continue;
+		seen = 0;
+		moving = moving || t.groups[0].old != NULL;
+		keyed_table_each(&t, 0, mark, &seen);
+		keyed_table_each(&t, 1, mark, &seen);
+		walks++;
+		wrong += seen != n;
+		for (int64_t k = 0; k < n; k++) {
+			int64_t *acc = keyed_acc(keyed_entry(&t, find(&t, k, 7)));
+
+			wrong += *acc != 1;
+			*acc = 0;
+		}
+	}
+	is_int(wrong, 0, "each entry is met once in each of %lld walks", (long long)walks);
+	ok(moving, "some of them amid a growth");
+	seen = 0;
+	is_int(keyed_table_each(&t, 0, stop_at_third, &seen), 77, "a walk is ended by its function");
+	is_int(seen, 3, "at once");
+	keyed_table_fini(&t);
+}
+
 /* Growing, removing and finding while a large table moves. */
 static void while_growing(void)
 {
@@ -297,6 +345,7 @@ int main(void)
 	bytes_alone();
 	removed();
 	while_growing();
+	each_entry();
 	no_memory();
 	arenas();
 	return tap_done();

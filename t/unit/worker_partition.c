@@ -412,6 +412,61 @@ static void test_in_place(void)
 	scene_fini(&s);
 }
 
+/* -------------------------------------------------------------- barriers */
+
+static void with_barrier(struct output *out)
+{
+	const struct barrier b = { .id = 7, .trigger_wall_ms = 1234567, .kind = 2 };
+
+	rows(out, 3);
+	partition_barrier(S->partition, &b);
+	rows(out, 1);
+	out->end(out);
+}
+
+/* Behind the barrier of a savepoint that the job stops with; set by the test. */
+static bool drained;
+static void stopped(struct output *out)
+{
+	S->fx.tasks[0]->checkpoints.stopping = true;
+	S->fx.tasks[0]->checkpoints.drained = drained;
+	out->end(out);
+}
+
+static void test_barriers(void)
+{
+	struct barrier_payload says;
+	struct ring_elem el;
+	struct scene s;
+
+	scene_init(&s, SHIP_REBALANCE, 2, 0, 1, NULL, with_barrier);
+	ok(finish(&s, TASK_FINISHED), "barrier: finished");
+	is_str(channel(&s, 0), "r0 r2 b7 e0 ", "barrier: behind the records before it");
+	is_str(channel(&s, 1), "r1 b7 r0 e0 ", "barrier: on every channel");
+	scene_fini(&s);
+
+	scene_init(&s, SHIP_FORWARD, 1, 0, 1, NULL, with_barrier);
+	finish(&s, TASK_FINISHED);
+	for (int i = 0; i < 3; i++)
+		if (ring_peek(&s.consumer[0], &el) == RING_OK)
+			ring_release(&s.consumer[0]);
+	ok(ring_peek(&s.consumer[0], &el) == RING_OK && el.kind == ELEM_BARRIER && el.len == sizeof(says),
+	    "barrier: with what it says");
+	memcpy(&says, el.data, sizeof(says));
+	ok(says.trigger_wall_ms == 1234567 && says.kind == 2 && says.drain == 0,
+	    "barrier: its trigger and kind");
+	scene_fini(&s);
+
+	for (int i = 0; i < 2; i++) {
+		drained = i == 1;
+		scene_init(&s, SHIP_FORWARD, 1, 0, 1, NULL, stopped);
+		finish(&s, TASK_FINISHED);
+		is_str(channel(&s, 0), drained ? "e0 " : "e1 ", "stop %s drain: the end %s marked",
+		    drained ? "with" : "without", drained ? "is not" : "is");
+		scene_fini(&s);
+	}
+}
+
 int main(void)
 {
 	for (uint32_t i = 0; i < sizeof(pattern); i++)
@@ -424,5 +479,6 @@ int main(void)
 	test_refused();
 	test_back_pressure();
 	test_in_place();
+	test_barriers();
 	return tap_done();
 }

@@ -213,6 +213,106 @@ int kafka_client_judge(const struct kafka_options *o, const rd_kafka_message_t *
 	return 0;
 }
 
+void kafka_client_content(const rd_kafka_message_t *m, weir_message *out)
+{
+	rd_kafka_timestamp_type_t type;
+
+	out->value = m->payload;
+	out->value_len = (uint32_t)m->len;
+	out->key = m->key;
+	out->key_len = (uint32_t)m->key_len;
+	out->timestamp_ms = rd_kafka_message_timestamp(m, &type);
+	if (type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE || out->timestamp_ms < 0)
+		out->timestamp_ms = WEIR_MIN_TIMESTAMP;
+}
+
+int kafka_client_unanswered(const struct kafka_options *o, int resp_err, const char *what, struct err *e)
+{
+	const char *why = rd_kafka_err2str((rd_kafka_resp_err_t)resp_err);
+
+	switch (kafka_fault_of(resp_err)) {
+	case KAFKA_FAULT_NO_TOPIC:
+		return err_set(e, ERR_NOT_FOUND, "topic %s does not exist on %s", o->topic, o->servers);
+	case KAFKA_FAULT_FINAL:
+		return err_set(e, ERR_UNAVAILABLE, "topic %s: %s: %s", o->topic, what, why);
+	case KAFKA_FAULT_PASSES:
+		break;
+	}
+	err_set(e, ERR_UNAVAILABLE, "%s: %s", what, why);
+	return 0;
+}
+
+void kafka_client_tag(rd_kafka_t *rk, rd_kafka_topic_partition_t *p, int64_t offset, const char *tag)
+{
+	size_t len = strlen(tag);
+
+	p->offset = offset;
+	p->metadata = rd_kafka_mem_malloc(rk, len);
+	if (p->metadata != NULL) {
+		memcpy(p->metadata, tag, len);
+		p->metadata_size = len;
+	}
+}
+
+/* Was this offset committed by this very job? */
+static bool has_tag(const rd_kafka_topic_partition_t *p, const char *tag)
+{
+	size_t len = strlen(tag);
+
+	return p->metadata_size >= len && memcmp(p->metadata, tag, len) == 0;
+}
+
+int kafka_client_group_start(const struct kafka_options *o, const rd_kafka_topic_partition_t *p,
+    const char *tag, int64_t *start, struct err *e)
+{
+	bool of_group = o->startup == KAFKA_START_GROUP;
+
+	if (p->offset >= 0 && (of_group || has_tag(p, tag)))
+		*start = p->offset;
+	else if (of_group && o->reset == KAFKA_RESET_NONE)
+		return err_set(e, ERR_NOT_FOUND,
+		    "topic %s, partition %" PRId32 ": group %s has no offset, and auto.offset.reset is none",
+		    o->topic, p->partition, o->group_id);
+	else if (of_group && o->reset == KAFKA_RESET_LATEST)
+		*start = RD_KAFKA_OFFSET_END;
+	return 0;
+}
+
+int64_t kafka_client_behind(rd_kafka_t *rk, const char *topic, int32_t partition, int64_t position)
+{
+	int64_t low, high;
+
+	if (rd_kafka_get_watermark_offsets(rk, topic, partition, &low, &high) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+	    high < 0)
+		return -1;
+	if (position >= 0)
+		low = position;
+	return high > low ? high - low : 0;
+}
+
+int kafka_client_end_as_number(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list)
+{
+	rd_kafka_topic_partition_list_t *ends = NULL;
+	rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR_NO_ERROR;
+
+	for (int i = 0; i < list->cnt; i++)
+		if (list->elems[i].offset == RD_KAFKA_OFFSET_END && ends == NULL)
+			ends = rd_kafka_topic_partition_list_copy(list);
+	if (ends == NULL)
+		return err;
+	err = kafka_client_offsets_at(rk, ends, RD_KAFKA_OFFSET_END);
+	for (int i = 0; err == RD_KAFKA_RESP_ERR_NO_ERROR && i < list->cnt; i++) {
+		if (list->elems[i].offset != RD_KAFKA_OFFSET_END)
+			continue;
+		if (ends->elems[i].offset < 0)
+			err = RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
+		else
+			list->elems[i].offset = ends->elems[i].offset;
+	}
+	rd_kafka_topic_partition_list_destroy(ends);
+	return err;
+}
+
 int kafka_client_offsets_at(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list, int64_t when)
 {
 	rd_kafka_resp_err_t err;

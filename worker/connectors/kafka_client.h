@@ -15,6 +15,7 @@ struct rd_kafka_conf_s;
 struct rd_kafka_message_s;
 struct rd_kafka_queue_s;
 struct rd_kafka_op_s;
+struct rd_kafka_topic_partition_s;
 struct rd_kafka_topic_partition_list_s;
 
 #define KAFKA_CALL_MS 1000 /* the longest a call on the connector thread waits */
@@ -55,11 +56,29 @@ enum kafka_fault kafka_fault_of(int resp_err);
 /* An error that came in place of a message. 0: librdkafka goes on by itself; -1: the task fails. */
 int kafka_client_judge(const struct kafka_options *o, const struct rd_kafka_message_s *m, struct err *e);
 
+/* Value, key and timestamp of a message, borrowed from it. */
+void kafka_client_content(const struct rd_kafka_message_s *m, weir_message *out);
+
+/* A question that had this answer, or none. 0: ask again, with e why; -1: e is the task's failure. */
+int kafka_client_unanswered(const struct kafka_options *o, int resp_err, const char *what, struct err *e);
+
+/* An offset to be committed, by whom. */
+void kafka_client_tag(struct rd_kafka_s *rk, struct rd_kafka_topic_partition_s *p, int64_t offset,
+    const char *tag);
+/* Where a partition starts by p, what the group has of it; *start stays when that says nothing. 0 or -1. */
+int kafka_client_group_start(const struct kafka_options *o, const struct rd_kafka_topic_partition_s *p,
+    const char *tag, int64_t *start, struct err *e);
+
+/* Messages known to be behind a position (negative: none is known), -1: unknown. Does not ask the broker. */
+int64_t kafka_client_behind(struct rd_kafka_s *rk, const char *topic, int32_t partition, int64_t position);
+
 /* These wait, and return a rd_kafka_resp_err_t. Connector thread. */
 
 /* Ask for the offset at a time, or at the end (RD_KAFKA_OFFSET_END), of every partition of the list. */
 int kafka_client_offsets_at(struct rd_kafka_s *rk, struct rd_kafka_topic_partition_list_s *list,
     int64_t when);
+/* Put the offset of now in the place of each RD_KAFKA_OFFSET_END in the list; asks only if there is one. */
+int kafka_client_end_as_number(struct rd_kafka_s *rk, struct rd_kafka_topic_partition_list_s *list);
 int kafka_client_commit_wait(struct rd_kafka_s *rk, const char *group,
     const struct rd_kafka_topic_partition_list_s *list);
 

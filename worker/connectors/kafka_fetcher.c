@@ -15,6 +15,7 @@
 #include "worker/connectors/kafka_arrival.h"
 #include "worker/connectors/kafka_client.h"
 #include "worker/connectors/kafka_prefetch.h"
+#include "worker/connectors/kafka_state.h"
 
 #define BATCH        512
 #define SAY_AGAIN_NS (60 * NS_PER_S)
@@ -104,8 +105,6 @@ static void release_batch(struct kafka_fetcher *f)
 static int raw_of(struct kafka_fetcher *f, const rd_kafka_message_t *m, struct raw_message *out,
     struct err *e)
 {
-	rd_kafka_timestamp_type_t type;
-
 	if (m->err != RD_KAFKA_RESP_ERR_NO_ERROR && m->err != RD_KAFKA_RESP_ERR__PARTITION_EOF)
 		return kafka_client_judge(f->config.options, m, e);
 	if (m->partition < 0 || m->partition >= f->n_split_of || f->split_of[m->partition] == UINT32_MAX)
@@ -118,15 +117,8 @@ static int raw_of(struct kafka_fetcher *f, const rd_kafka_message_t *m, struct r
 		    .partition = m->partition,
 		    .offset = m->offset },
 	};
-	if (out->kind == RAW_END)
-		return 1;
-	out->msg.value = m->payload;
-	out->msg.value_len = (uint32_t)m->len;
-	out->msg.key = m->key;
-	out->msg.key_len = (uint32_t)m->key_len;
-	out->msg.timestamp_ms = rd_kafka_message_timestamp(m, &type);
-	if (type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE || out->msg.timestamp_ms < 0)
-		out->msg.timestamp_ms = WEIR_MIN_TIMESTAMP;
+	if (out->kind == RAW_MESSAGE)
+		kafka_client_content(m, &out->msg);
 	return 1;
 }
 
@@ -276,24 +268,25 @@ struct fetcher *kafka_fetcher_base(struct kafka_fetcher *f)
 
 /* --------------------------------------------------------------- prepare */
 
-/* No answer, or one that time will better. */
 static enum kafka_step not_yet(struct kafka_fetcher *f, rd_kafka_resp_err_t err, const char *what,
     struct err *e)
 {
-	const struct kafka_options *o = f->config.options;
+	return kafka_client_unanswered(f->config.options, err, what, e) < 0 ? KAFKA_STEP_FAILED :
+									      KAFKA_STEP_UNREACHABLE;
+}
 
-	switch (kafka_fault_of(err)) {
-	case KAFKA_FAULT_NO_TOPIC:
-		err_set(e, ERR_NOT_FOUND, "topic %s does not exist on %s", o->topic, o->servers);
-		return KAFKA_STEP_FAILED;
-	case KAFKA_FAULT_FINAL:
-		err_set(e, ERR_UNAVAILABLE, "topic %s: %s: %s", o->topic, what, rd_kafka_err2str(err));
-		return KAFKA_STEP_FAILED;
-	case KAFKA_FAULT_PASSES:
-		break;
+/* What there is to find out about what was found. */
+static enum step step_after(const struct kafka_fetcher *f, enum step done)
+{
+	bool place = false, stop = false;
+
+	for (uint32_t i = 0; i < f->n_found; i++) {
+		place = place || !f->found[i].placed;
+		stop = stop || (f->config.options->bounded && f->found[i].stop == INT64_MAX);
 	}
-	err_set(e, ERR_UNAVAILABLE, "%s: %s", what, rd_kafka_err2str(err));
-	return KAFKA_STEP_UNREACHABLE;
+	if (place && done < STEP_START)
+		return STEP_START;
+	return stop && done < STEP_STOP ? STEP_STOP : STEP_ASSIGN;
 }
 
 static enum kafka_step find_partitions(struct kafka_fetcher *f, struct err *e)
@@ -313,91 +306,86 @@ static enum kafka_step find_partitions(struct kafka_fetcher *f, struct err *e)
 		err = RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
 	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
 		return not_yet(f, err, "partitions", e);
+	if (!f->first_done && kafka_state_check(f->config.state, f->config.options, n, e) < 0)
+		return KAFKA_STEP_FAILED;
 	for (p = f->n_partitions; p < n; p++) {
+		struct kafka_split k = { p, RD_KAFKA_OFFSET_BEGINNING, INT64_MAX, false, false };
+
 		if (kafka_partition_owner(f->config.options->topic, p, f->config.parallelism) !=
-		    f->config.subtask)
+			f->config.subtask ||
+		    !kafka_state_place(f->config.state, f->config.options, &k))
 			continue;
+		k.placed = k.placed || f->first_done; /* one found later is read from its beginning */
 		VEC_RESERVE(f->found, f->n_found, f->cap_found);
-		f->found[f->n_found++] = (struct kafka_split){ p, RD_KAFKA_OFFSET_BEGINNING, INT64_MAX };
+		f->found[f->n_found++] = k;
 	}
 	if (n > f->n_partitions)
 		f->n_partitions = n;
-	f->step = f->n_found == 0 ? STEP_DONE : f->first_done ? STEP_ASSIGN : STEP_START;
+	f->step = f->n_found == 0 ? STEP_DONE : step_after(f, STEP_METADATA);
 	if (f->step == STEP_ASSIGN)
-		return KAFKA_STEP_ADOPT; /* new partitions are read from their beginning */
+		return KAFKA_STEP_ADOPT;
 	if (f->step == STEP_DONE)
 		f->first_done = true;
 	return f->step == STEP_DONE ? KAFKA_STEP_READY : KAFKA_STEP_AGAIN;
 }
 
-static rd_kafka_topic_partition_list_t *list_of_found(const struct kafka_fetcher *f)
+/* What has ended may be deleted by now, and is not fetched. */
+static rd_kafka_topic_partition_list_t *list_of_found(const struct kafka_fetcher *f, bool ended_too)
 {
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)f->n_found);
 
 	for (uint32_t i = 0; i < f->n_found; i++)
-		rd_kafka_topic_partition_list_add(list, f->config.options->topic, f->found[i].partition)
-		    ->offset = f->found[i].start;
+		if (ended_too || !f->found[i].ended)
+			rd_kafka_topic_partition_list_add(list, f->config.options->topic, f->found[i].partition)
+			    ->offset = f->found[i].start;
 	return list;
 }
 
-/* Was this offset committed by this very job? */
-static bool is_ours(const struct kafka_fetcher *f, const rd_kafka_topic_partition_t *p)
-{
-	size_t len = strlen(f->commit_tag);
-
-	return p->metadata_size >= len && memcmp(p->metadata, f->commit_tag, len) == 0;
-}
-
-static int start_of_group(struct kafka_fetcher *f, const rd_kafka_topic_partition_list_t *list, struct err *e)
-{
-	const struct kafka_options *o = f->config.options;
-	bool of_group = o->startup == KAFKA_START_GROUP;
-
-	for (uint32_t i = 0; i < f->n_found; i++) {
-		const rd_kafka_topic_partition_t *p = &list->elems[i];
-
-		if (p->offset >= 0 && (of_group || is_ours(f, p)))
-			f->found[i].start = p->offset;
-		else if (of_group && o->reset == KAFKA_RESET_NONE)
-			return err_set(e, ERR_NOT_FOUND,
-			    "topic %s, partition %" PRId32
-			    ": group %s has no offset, and auto.offset.reset is none",
-			    o->topic, p->partition, o->group_id);
-		else if (of_group && o->reset == KAFKA_RESET_LATEST)
-			f->found[i].start = RD_KAFKA_OFFSET_END;
-	}
-	return 0;
-}
-
-/* Where to begin. A restart goes on from what this job has committed, whatever its startup mode. */
+/*
+ * Where to begin what no checkpoint speaks of.  Where none are taken, a restart goes on from what this job
+ * has committed, whatever its startup mode.
+ */
 static enum kafka_step find_start(struct kafka_fetcher *f, struct err *e)
 {
 	const struct kafka_options *o = f->config.options;
-	rd_kafka_topic_partition_list_t *list = list_of_found(f);
+	rd_kafka_topic_partition_list_t *list = list_of_found(f, true);
 	rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR_NO_ERROR;
 	enum kafka_step result = KAFKA_STEP_AGAIN;
+	bool of_time = o->startup == KAFKA_START_TIMESTAMP;
 
-	if (o->startup == KAFKA_START_TIMESTAMP) {
+	if (of_time)
 		err = kafka_client_offsets_at(f->rk, list, o->startup_timestamp_ms);
-		for (uint32_t i = 0; err == RD_KAFKA_RESP_ERR_NO_ERROR && i < f->n_found; i++)
-			f->found[i].start =
-			    list->elems[i].offset >= 0 ? list->elems[i].offset : RD_KAFKA_OFFSET_END;
-	} else if (o->startup == KAFKA_START_LATEST) {
+	if (err == RD_KAFKA_RESP_ERR_NO_ERROR && (of_time || o->startup == KAFKA_START_LATEST))
 		for (uint32_t i = 0; i < f->n_found; i++)
-			f->found[i].start = RD_KAFKA_OFFSET_END;
-	}
-	if (err == RD_KAFKA_RESP_ERR_NO_ERROR && (o->startup == KAFKA_START_GROUP || f->config.attempt > 1)) {
+			if (!f->found[i].placed)
+				f->found[i].start = of_time && list->elems[i].offset >= 0 ?
+				    list->elems[i].offset :
+				    RD_KAFKA_OFFSET_END;
+	if (err == RD_KAFKA_RESP_ERR_NO_ERROR &&
+	    (o->startup == KAFKA_START_GROUP || (f->config.attempt > 1 && !f->config.checkpointing))) {
 		err = rd_kafka_committed(f->rk, list, KAFKA_CALL_MS);
 		for (int i = 0; err == RD_KAFKA_RESP_ERR_NO_ERROR && i < list->cnt; i++)
 			err = list->elems[i].err;
-		if (err == RD_KAFKA_RESP_ERR_NO_ERROR && start_of_group(f, list, e) < 0)
-			result = KAFKA_STEP_FAILED;
+		for (uint32_t i = 0; err == RD_KAFKA_RESP_ERR_NO_ERROR && i < f->n_found; i++)
+			if (!f->found[i].placed &&
+			    kafka_client_group_start(o, &list->elems[i], f->commit_tag, &f->found[i].start, e) < 0)
+				result = KAFKA_STEP_FAILED;
+	}
+	if (err == RD_KAFKA_RESP_ERR_NO_ERROR && result == KAFKA_STEP_AGAIN) {
+		/* "The end" as a number: in a checkpoint it must mean the end of now. */
+		rd_kafka_topic_partition_list_destroy(list);
+		list = list_of_found(f, true);
+		err = kafka_client_end_as_number(f->rk, list);
+		for (uint32_t i = 0; err == RD_KAFKA_RESP_ERR_NO_ERROR && i < f->n_found; i++)
+			f->found[i].start = list->elems[i].offset;
 	}
 	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
 		result = not_yet(f, err, "start offsets", e);
 	rd_kafka_topic_partition_list_destroy(list);
 	if (result == KAFKA_STEP_AGAIN) {
-		f->step = o->bounded ? STEP_STOP : STEP_ASSIGN;
+		for (uint32_t i = 0; i < f->n_found; i++)
+			f->found[i].placed = true;
+		f->step = step_after(f, STEP_START);
 		if (f->step == STEP_ASSIGN)
 			result = KAFKA_STEP_ADOPT;
 	}
@@ -406,15 +394,16 @@ static enum kafka_step find_start(struct kafka_fetcher *f, struct err *e)
 
 static enum kafka_step find_stop(struct kafka_fetcher *f, struct err *e)
 {
-	rd_kafka_topic_partition_list_t *list = list_of_found(f);
-	rd_kafka_resp_err_t err = kafka_client_offsets_at(f->rk, list, RD_KAFKA_OFFSET_END);
+	rd_kafka_topic_partition_list_t *list = list_of_found(f, true);
+	rd_kafka_resp_err_t err;
 	enum kafka_step result = KAFKA_STEP_ADOPT;
 
-	for (uint32_t i = 0; err == RD_KAFKA_RESP_ERR_NO_ERROR && i < f->n_found; i++) {
-		if (list->elems[i].offset < 0)
-			err = RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
-		f->found[i].stop = list->elems[i].offset;
-	}
+	for (int i = 0; i < list->cnt; i++)
+		list->elems[i].offset = RD_KAFKA_OFFSET_END;
+	err = kafka_client_end_as_number(f->rk, list);
+	for (uint32_t i = 0; err == RD_KAFKA_RESP_ERR_NO_ERROR && i < f->n_found; i++)
+		if (f->found[i].stop == INT64_MAX)
+			f->found[i].stop = list->elems[i].offset;
 	rd_kafka_topic_partition_list_destroy(list);
 	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
 		result = not_yet(f, err, "end offsets", e);
@@ -425,11 +414,13 @@ static enum kafka_step find_stop(struct kafka_fetcher *f, struct err *e)
 
 static enum kafka_step assign(struct kafka_fetcher *f, struct err *e)
 {
-	rd_kafka_topic_partition_list_t *list = list_of_found(f);
+	rd_kafka_topic_partition_list_t *list = list_of_found(f, false);
 	rd_kafka_error_t *error = NULL;
 	rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR_NO_ERROR;
 
-	if (!f->first_done)
+	if (list->cnt == 0)
+		; /* nothing to assign */
+	else if (!f->first_done)
 		err = rd_kafka_assign(f->rk, list);
 	else if ((error = rd_kafka_incremental_assign(f->rk, list)) != NULL)
 		err = rd_kafka_error_code(error);
@@ -499,13 +490,18 @@ const struct kafka_split *kafka_fetcher_split(const struct kafka_fetcher *f, uin
 
 /* ------------------------------------------------------------------ slot */
 
-int kafka_fetcher_serve(struct kafka_fetcher *f, struct err *e)
+void kafka_fetcher_settle(struct kafka_fetcher *f, int wait_ms)
 {
 	rd_kafka_event_t *event;
 
-	rd_kafka_poll(f->rk, 0);
-	if (f->committing && (event = rd_kafka_queue_poll(f->commits, 0)) != NULL)
+	if (f->committing && (event = rd_kafka_queue_poll(f->commits, wait_ms)) != NULL)
 		committed(f, kafka_client_commit_result(event));
+}
+
+int kafka_fetcher_serve(struct kafka_fetcher *f, struct err *e)
+{
+	rd_kafka_poll(f->rk, 0);
+	kafka_fetcher_settle(f, 0);
 	if (f->fatal[0] != '\0')
 		return err_set(e, ERR_UNAVAILABLE, "topic %s: %s", f->config.options->topic, f->fatal);
 	return 0;
@@ -533,26 +529,25 @@ bool kafka_fetcher_take_down(struct kafka_fetcher *f)
 static rd_kafka_topic_partition_list_t *list_to_commit(struct kafka_fetcher *f, const int64_t *positions)
 {
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)f->n_splits);
-	size_t tag = strlen(f->commit_tag);
 
 	for (uint32_t i = 0; i < f->n_splits; i++) {
-		rd_kafka_topic_partition_t *p;
-
 		if (positions[i] < 0 || positions[i] == f->committed[i])
 			continue;
-		p = rd_kafka_topic_partition_list_add(list, f->config.options->topic, f->splits[i].partition);
-		p->offset = positions[i];
-		p->metadata = rd_kafka_mem_malloc(f->rk, tag);
-		if (p->metadata != NULL) {
-			memcpy(p->metadata, f->commit_tag, tag);
-			p->metadata_size = tag;
-		}
+		kafka_client_tag(f->rk,
+		    rd_kafka_topic_partition_list_add(list, f->config.options->topic,
+			f->splits[i].partition),
+		    positions[i], f->commit_tag);
 		f->committed[i] = positions[i];
 	}
 	if (list->cnt > 0)
 		return list;
 	rd_kafka_topic_partition_list_destroy(list);
 	return NULL;
+}
+
+bool kafka_fetcher_committing(const struct kafka_fetcher *f)
+{
+	return f->committing;
 }
 
 void kafka_fetcher_commit(struct kafka_fetcher *f, const int64_t *positions)
@@ -584,15 +579,13 @@ int kafka_fetcher_commit_wait(struct kafka_fetcher *f, const int64_t *positions,
 
 int64_t kafka_fetcher_pending(struct kafka_fetcher *f, const int64_t *positions)
 {
-	int64_t sum = 0, low, high;
+	int64_t sum = 0, n;
 
 	for (uint32_t i = 0; i < f->n_splits; i++) {
-		if (rd_kafka_get_watermark_offsets(f->rk, f->config.options->topic, f->splits[i].partition,
-			&low, &high) != RD_KAFKA_RESP_ERR_NO_ERROR ||
-		    high < 0)
+		n = kafka_client_behind(f->rk, f->config.options->topic, f->splits[i].partition, positions[i]);
+		if (n < 0)
 			return -1;
-		low = positions[i] >= 0 ? positions[i] : low;
-		sum += high > low ? high - low : 0;
+		sum += n;
 	}
 	return sum;
 }

@@ -16,6 +16,7 @@
 #include "worker/connectors/kafka_options.h"
 
 struct kafka_fetcher;
+struct kafka_state;
 
 struct kafka_fetcher_config {
 	const struct kafka_options *options; /* borrowed for life */
@@ -23,6 +24,8 @@ struct kafka_fetcher_config {
 	uint64_t attempt;
 	uint32_t subtask, parallelism;
 	int eventfd; /* rung when there is something to fetch or to serve */
+	bool checkpointing;              /* the group's offsets are for display: no restart begins at them */
+	const struct kafka_state *state; /* complete before the first prepare; borrowed for life */
 };
 
 /* Returns NULL with e filled. */
@@ -38,6 +41,8 @@ struct kafka_split {
 	int32_t partition;
 	int64_t start; /* negative: one of librdkafka's logical offsets */
 	int64_t stop;  /* INT64_MAX: unbounded */
+	bool placed;   /* start is final */
+	bool ended;    /* of a checkpoint: all of it was read */
 };
 
 enum kafka_step {
@@ -64,9 +69,13 @@ bool kafka_fetcher_alive(const struct kafka_fetcher *f);
 /* The client said since the last call that no broker is left. */
 bool kafka_fetcher_take_down(struct kafka_fetcher *f);
 
+/* A commit was not answered yet; another would be passed over. */
+bool kafka_fetcher_committing(const struct kafka_fetcher *f);
 /* Commit the next offsets to be read to the group; negative ones are passed over. Does not wait. */
 void kafka_fetcher_commit(struct kafka_fetcher *f, const int64_t *positions);
-/* The same, and wait up to a second for it; connector thread. 0, or -1 with e filled. */
+/* Take the answer to a commit. Waiting is for the connector thread, when the slot is through with it. */
+void kafka_fetcher_settle(struct kafka_fetcher *f, int wait_ms);
+/* Commit and wait up to a second for it; connector thread. 0, or -1 with e filled. */
 int kafka_fetcher_commit_wait(struct kafka_fetcher *f, const int64_t *positions, struct err *e);
 /* Messages known to be behind the positions, -1: unknown. Does not ask the broker. */
 int64_t kafka_fetcher_pending(struct kafka_fetcher *f, const int64_t *positions);

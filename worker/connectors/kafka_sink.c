@@ -4,6 +4,7 @@
  *
  * On the slot it only produces and polls without waiting.  A full queue is back pressure: the task gives way
  * until delivery reports have made room.  At the end of input it waits until everything is delivered.
+ * A checkpoint waits for the reports of what came before its barrier; the sink goes on meanwhile.
  */
 #include <inttypes.h>
 #include <librdkafka/rdkafka.h>
@@ -12,12 +13,14 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "shm/metrics.h"
+#include "worker/connectors/delivery.h"
 #include "worker/connectors/kafka.h"
 #include "worker/connectors/kafka_client.h"
 #include "worker/runtime/operator.h"
 
 #define SERVE_EVERY_MS   100 /* delivery reports are looked at this often while some are due */
 #define SERVE_EVERY_N    256 /* records */
+#define SERVE_FIRST_MS   1   /* ... while a checkpoint waits for them, at first; then rarer and rarer */
 #define SAY_AGAIN_NS     (60 * NS_PER_S)
 #define TOPIC_GRACE_NS   (5 * NS_PER_S) /* a broker may make a missing topic, and needs a moment for it */
 #define UNANSWERED_NS    (10 * NS_PER_S)
@@ -36,6 +39,8 @@ struct kafka_sink {
 	void *room;
 	uint32_t room_cap;
 	uint32_t unserved; /* records since the last poll */
+	struct delivery delivery;
+	int64_t serve_ms; /* until the next look at delivery reports */
 	int go_on_at;      /* queue length at which a wait for room ends */
 
 	/* The topic is asked for on the connector thread, so that the first message has its leader, and
@@ -63,9 +68,11 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaqu
 
 	(void)rk;
 	if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+		delivery_reported(&s->delivery, (uintptr_t)m->_private);
 		s->down = false;
 		return;
 	}
+	/* Its epoch is never over. */
 	metrics_add(task_metrics(s->op.task), METRIC_out_errors, 1);
 	if (s->failure.code == ERR_NONE)
 		err_set(&s->failure, ERR_UNAVAILABLE,
@@ -207,11 +214,30 @@ static void drive_warm(struct kafka_sink *s)
 	connector_submit(s->op.task, &s->job, run_warm, s);
 }
 
+/* Say which barriers everything has been delivered before. */
+static void report_done(struct kafka_sink *s)
+{
+	uint64_t checkpoint_id;
+
+	while (s->failure.code == ERR_NONE && delivery_take_done(&s->delivery, &checkpoint_id))
+		task_snapshot_done(&s->op, checkpoint_id);
+}
+
+static void serve_in(struct kafka_sink *s, int64_t ms)
+{
+	int64_t at_ms = task_wall_ms(s->op.task) + ms;
+
+	s->serve_ms = ms;
+	if (at_ms < s->op.timer_ms)
+		operator_set_timer(&s->op, at_ms);
+}
+
 /* Take delivery reports and errors. */
 static void serve(struct kafka_sink *s)
 {
 	s->unserved = 0;
 	rd_kafka_poll(s->rk, 0);
+	report_done(s);
 	if (!s->warm)
 		drive_warm(s);
 	if (s->down && (rd_kafka_outq_len(s->rk) > 0 || !s->warm))
@@ -220,8 +246,10 @@ static void serve(struct kafka_sink *s)
 		s->said_ns = 0;
 	if (s->failure.code != ERR_NONE)
 		task_fail(s->op.task, "%s", s->failure.msg);
-	if ((rd_kafka_outq_len(s->rk) > 0 || !s->warm) && s->op.timer_ms == INT64_MAX)
-		operator_set_timer(&s->op, task_wall_ms(s->op.task) + SERVE_EVERY_MS);
+	if (delivery_waiting(&s->delivery) && 2 * s->serve_ms < SERVE_EVERY_MS)
+		serve_in(s, 2 * s->serve_ms);
+	else if (rd_kafka_outq_len(s->rk) > 0 || !s->warm)
+		serve_in(s, SERVE_EVERY_MS);
 }
 
 /* Called by the slot before it sleeps. */
@@ -230,7 +258,8 @@ static bool has_room(void *arg)
 	struct kafka_sink *s = arg;
 
 	rd_kafka_poll(s->rk, 0);
-	return s->failure.code != ERR_NONE || rd_kafka_outq_len(s->rk) <= s->go_on_at;
+	return s->failure.code != ERR_NONE || delivery_done(&s->delivery) ||
+	    rd_kafka_outq_len(s->rk) <= s->go_on_at;
 }
 
 static bool all_delivered(void *arg)
@@ -238,7 +267,7 @@ static bool all_delivered(void *arg)
 	struct kafka_sink *s = arg;
 
 	rd_kafka_poll(s->rk, 0);
-	return s->failure.code != ERR_NONE || rd_kafka_outq_len(s->rk) == 0;
+	return s->failure.code != ERR_NONE || delivery_done(&s->delivery) || rd_kafka_outq_len(s->rk) == 0;
 }
 
 /* ---------------------------------------------------------------- operator */
@@ -248,6 +277,7 @@ static int sink_open(struct operator* op, struct err *e)
 	struct kafka_sink *s = sink_of(op);
 	const weir_function *fn = operator_fn(op, FN_SERIALIZER);
 
+	delivery_init(&s->delivery);
 	if (fn == NULL || fn->serialize == NULL)
 		return err_set(e, ERR_INTERNAL, "operator \"%s\" has no serializer", op->node->name);
 	op->fn = FN_SERIALIZER;
@@ -277,6 +307,7 @@ static void sink_close(struct operator* op)
 	if (s->rk != NULL)
 		connector_run(op->task, run_destroy, s, WAIT_BUSY);
 	free(s->room);
+	delivery_fini(&s->delivery);
 	op->fn = FN_SERIALIZER;
 	if (fn != NULL && fn->close != NULL)
 		fn->close(&op->ctx.pub);
@@ -293,10 +324,13 @@ static void produce(struct kafka_sink *s, const weir_message_out *m)
 	while (!task_stopping(s->op.task)) {
 		rd_kafka_resp_err_t err = rd_kafka_producev(s->rk, RD_KAFKA_V_RKT(s->topic),
 		    RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_VALUE(m->value, m->value_len),
-		    RD_KAFKA_V_KEY(key, m->key_len), RD_KAFKA_V_TIMESTAMP(ts), RD_KAFKA_V_END);
+		    RD_KAFKA_V_KEY(key, m->key_len), RD_KAFKA_V_TIMESTAMP(ts),
+		    RD_KAFKA_V_OPAQUE((void *)(uintptr_t)delivery_epoch(&s->delivery)), RD_KAFKA_V_END);
 
-		if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
+		if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+			delivery_produced(&s->delivery);
 			return;
+		}
 		if (err != RD_KAFKA_RESP_ERR__QUEUE_FULL) {
 			metrics_add(task_metrics(s->op.task), METRIC_out_errors, 1);
 			task_fail(s->op.task, "topic %s: a message of %" PRIu32 " bytes was refused: %s",
@@ -344,7 +378,7 @@ static void sink_record(struct operator* op, const struct record *r)
 	if (++s->unserved >= SERVE_EVERY_N)
 		serve(s);
 	else if (op->timer_ms == INT64_MAX)
-		operator_set_timer(op, task_wall_ms(op->task) + SERVE_EVERY_MS);
+		serve_in(s, SERVE_EVERY_MS);
 }
 
 static void sink_end(struct operator* op)
@@ -365,6 +399,33 @@ static void sink_timer(struct operator* op, int64_t now_ms)
 	serve(sink_of(op));
 }
 
+/* Nothing to write: what was produced before the barrier is delivered before the checkpoint is complete. */
+static int sink_snapshot(struct operator* op, uint64_t checkpoint_id, struct snapshot_writer *w,
+    struct err *e)
+{
+	struct kafka_sink *s = sink_of(op);
+
+	(void)w;
+	rd_kafka_poll(s->rk, 0);
+	report_done(s);
+	if (s->failure.code != ERR_NONE) {
+		*e = s->failure;
+		task_fail(op->task, "%s", s->failure.msg);
+		return -1;
+	}
+	if (delivery_barrier(&s->delivery, checkpoint_id))
+		return 0;
+	serve_in(s, SERVE_FIRST_MS);
+	return SNAPSHOT_PENDING;
+}
+
+static int sink_restore(struct operator* op, struct snapshot_part *part, struct err *e)
+{
+	(void)part;
+	return err_set(e, ERR_INVALID, "%s: a sink with delivery at least once has no state to restore",
+	    op->node->name);
+}
+
 const struct operator_type kafka_sink_type = {
 	.name = "kafka sink",
 	.size = sizeof(struct kafka_sink),
@@ -373,4 +434,6 @@ const struct operator_type kafka_sink_type = {
 	.record = sink_record,
 	.end = sink_end,
 	.timer = sink_timer,
+	.snapshot = sink_snapshot,
+	.restore = sink_restore,
 };

@@ -1,7 +1,8 @@
 /*
  * The Kafka source: a reader over a Kafka fetcher.  Here is what takes time: finding
  * partitions and offsets on the connector thread, again and again while no broker
- * answers; commits to the group once a second; what is said about a broker that does not answer.
+ * answers; commits to the group, once a second or, where checkpoints are taken, of each that is complete;
+ * what is said about a broker that does not answer.
  */
 #include <inttypes.h>
 
@@ -11,9 +12,11 @@
 #include "worker/connectors/kafka.h"
 #include "worker/connectors/kafka_fetcher.h"
 #include "worker/connectors/kafka_options.h"
+#include "worker/connectors/kafka_state.h"
 #include "worker/connectors/reader.h"
 
 #define COMMIT_EVERY_NS NS_PER_S
+#define LAST_COMMIT_MS  20 /* a broker answers it behind a fetch: the end of a task does not wait for that */
 #define RETRY_NS        (NS_PER_S / 2)
 #define UNANSWERED_NS   (10 * NS_PER_S) /* without an answer to a fetch, the broker counts as unreachable */
 #define SAY_AGAIN_NS    (60 * NS_PER_S)
@@ -24,7 +27,12 @@ struct kafka_source {
 	struct kafka_fetcher *fetcher;
 	struct reader *reader;
 	int64_t *positions; /* by split, for commits */
-	uint32_t cap_positions;
+
+	struct kafka_state state; /* what it was restored with */
+	struct kafka_held held;   /* positions of checkpoints that are not complete */
+	int64_t *complete;        /* of the newest that is; n_complete splits */
+	uint32_t n_complete;
+	bool commit_due; /* complete is still to be committed */
 
 	/* on the connector thread */
 	struct connector_job job;
@@ -35,6 +43,7 @@ struct kafka_source {
 	bool ready; /* the first partitions are assigned */
 	bool preparing;
 	bool ended;          /* bounded, and all was read */
+	bool last_commit;    /* a complete checkpoint's positions are not known to be committed at the end */
 	int64_t retry_ns;    /* next step of prepare not before */
 	int64_t discover_ns; /* next look for new partitions, INT64_MAX: none */
 	bool dirty;          /* read more since the last commit */
@@ -79,6 +88,8 @@ static void run_create(void *arg)
 		.subtask = task_subtask(s->op.task),
 		.parallelism = task_parallelism(s->op.task),
 		.eventfd = task_eventfd(s->op.task),
+		.checkpointing = task_checkpointing(s->op.task),
+		.state = &s->state,
 	};
 
 	s->fetcher = kafka_fetcher_create(&config, &s->step_err);
@@ -98,10 +109,18 @@ static void run_close(void *arg)
 
 	/* What was read to the end is not read again by the next job of this group. Not after a failure or
 	 * a cancel: what is behind the last commit may not have come out of the job. */
-	if (s->ended && kafka_fetcher_commit_wait(s->fetcher, s->positions, &e) < 0)
+	if (s->ended && !task_checkpointing(s->op.task) &&
+	    kafka_fetcher_commit_wait(s->fetcher, s->positions, &e) < 0)
 		log_warnx("kafka.commit_failed", KV_JOB(task_job_id(s->op.task)),
 		    KV_STR("topic", s->options.topic), KV_STR("reason", e.msg),
 		    KV_MSG("the last offsets were not committed to the group"));
+	/* Where checkpoints are taken, what the last complete one holds: for display, so not at any price. */
+	if (s->last_commit) {
+		kafka_fetcher_settle(s->fetcher, LAST_COMMIT_MS);
+		if (s->commit_due)
+			kafka_fetcher_commit(s->fetcher, s->complete);
+		kafka_fetcher_settle(s->fetcher, s->commit_due ? LAST_COMMIT_MS : 0);
+	}
 	kafka_fetcher_destroy(s->fetcher);
 	s->fetcher = NULL;
 }
@@ -155,15 +174,29 @@ static int source_open(struct operator* op, struct err *e)
 	return 0;
 }
 
+/* Of splits found since the newest complete checkpoint, nothing is complete. */
+static void widen_complete(struct kafka_source *s)
+{
+	while (s->n_complete < kafka_fetcher_n_splits(s->fetcher))
+		s->complete[s->n_complete++] = -1;
+}
+
 static void source_close(struct operator* op)
 {
 	struct kafka_source *s = source_of(op);
 
 	/* Jobs of one connector thread run in their order: this one also waits for prepare. */
-	if (s->fetcher != NULL)
+	if (s->fetcher != NULL) {
+		s->last_commit = !task_stopping(op->task) && s->n_complete > 0 &&
+		    (s->commit_due || kafka_fetcher_committing(s->fetcher));
+		widen_complete(s);
 		connector_run(op->task, run_close, s, WAIT_BUSY);
+	}
 	reader_destroy(s->reader);
+	kafka_state_fini(&s->state);
+	kafka_held_fini(&s->held);
 	free(s->positions);
+	free(s->complete);
 	close_function(op, FN_TIMESTAMP);
 	close_function(op, FN_DESERIALIZER);
 }
@@ -196,9 +229,19 @@ static void adopt(struct kafka_source *s)
 
 	for (; i < n; i++) {
 		const struct kafka_split *k = kafka_fetcher_split(s->fetcher, i);
-		reader_add_split(s->reader, s->options.topic, k->partition, k->start, k->stop);
+		const struct reader_split_state *past = kafka_state_find(&s->state, k->partition);
+		uint32_t split = reader_add_split(s->reader, s->options.topic, k->partition, k->start,
+		    k->stop);
+
+		if (past != NULL) {
+			struct reader_split_state state = *past;
+
+			state.ended = k->ended;
+			reader_restore_split(s->reader, split, &state);
+		}
 	}
 	s->positions = xreallocarray(s->positions, n + 1, sizeof(*s->positions));
+	s->complete = xreallocarray(s->complete, n + 1, sizeof(*s->complete));
 }
 
 static void prepared(struct kafka_source *s, int64_t now_ns)
@@ -259,11 +302,20 @@ static void collect_positions(struct kafka_source *s)
 static void commit(struct kafka_source *s, int64_t now_ns)
 {
 	collect_positions(s);
-	kafka_fetcher_commit(s->fetcher, s->positions);
+	if (!task_checkpointing(s->op.task))
+		kafka_fetcher_commit(s->fetcher, s->positions);
 	s->dirty = false;
 	s->commit_ns = now_ns + COMMIT_EVERY_NS;
 	metrics_set(task_metrics(s->op.task), METRIC_pending_records,
 	    kafka_fetcher_pending(s->fetcher, s->positions));
+}
+
+/* The positions of the newest complete checkpoint, for those who look at the group. */
+static void commit_complete(struct kafka_source *s)
+{
+	widen_complete(s);
+	kafka_fetcher_commit(s->fetcher, s->complete);
+	s->commit_due = false;
 }
 
 /* Nothing came: is the broker there? */
@@ -321,6 +373,8 @@ static enum source_status source_poll(struct operator* op, int64_t *deadline_ns)
 	}
 	if (s->preparing)
 		drive(s, now_ns);
+	if (s->commit_due && !kafka_fetcher_committing(s->fetcher))
+		commit_complete(s);
 	if (!s->ready) {
 		if (!s->job_running && kafka_fetcher_alive(s->fetcher))
 			*deadline_ns = s->retry_ns;
@@ -351,10 +405,68 @@ static enum source_status source_poll(struct operator* op, int64_t *deadline_ns)
 	return status;
 }
 
+/* ------------------------------------------------------------ checkpoints */
+
+static struct kafka_reader_place place_of(const struct kafka_source *s)
+{
+	return (struct kafka_reader_place){ s->options.topic, task_subtask(s->op.task),
+		task_parallelism(s->op.task) };
+}
+
+static int source_snapshot(struct operator* op, uint64_t checkpoint_id, struct snapshot_writer *w,
+    struct err *e)
+{
+	struct kafka_source *s = source_of(op);
+	struct kafka_reader_place place = place_of(s);
+
+	(void)e;
+	if (!s->ready) {
+		kafka_state_put_unread(&s->state, &place, w);
+		return 0;
+	}
+	if (reader_n_splits(s->reader) == 0)
+		kafka_state_put_none(w, &place);
+	for (uint32_t i = 0; i < reader_n_splits(s->reader); i++) {
+		struct reader_split_state state;
+
+		reader_split_state(s->reader, i, &state);
+		kafka_state_put_split(w, s->options.topic, kafka_fetcher_split(s->fetcher, i)->partition,
+		    &state);
+	}
+	collect_positions(s);
+	kafka_held_put(&s->held, checkpoint_id, s->positions, reader_n_splits(s->reader));
+	return 0;
+}
+
+static int source_restore(struct operator* op, struct snapshot_part *part, struct err *e)
+{
+	struct kafka_source *s = source_of(op);
+	struct kafka_reader_place place = place_of(s);
+
+	return kafka_state_restore(&s->state, &place, part, e);
+}
+
+static void source_notify_complete(struct operator* op, uint64_t checkpoint_id)
+{
+	struct kafka_source *s = source_of(op);
+	uint32_t n = kafka_held_take(&s->held, checkpoint_id, s->complete, reader_n_splits(s->reader));
+
+	/* Without periodic checkpoints this is a savepoint, and newer positions were committed by time. */
+	if (n == 0 || !task_checkpointing(op->task))
+		return;
+	s->n_complete = n;
+	s->commit_due = true;
+	if (!kafka_fetcher_committing(s->fetcher))
+		commit_complete(s);
+}
+
 const struct operator_type kafka_source_type = {
 	.name = "kafka source",
 	.size = sizeof(struct kafka_source),
 	.open = source_open,
 	.close = source_close,
+	.snapshot = source_snapshot,
+	.restore = source_restore,
+	.notify_complete = source_notify_complete,
 	.poll = source_poll,
 };

@@ -43,6 +43,7 @@ struct reader {
 	int64_t batch_bytes, batch_records, emitted_ts; /* the last one's time */
 
 	int64_t watermark;     /* last emitted */
+	int64_t restored_watermark; /* to be emitted before all else; INT64_MAX: none */
 	int64_t watermark_ns;  /* when */
 	bool out_idle;         /* last status emitted */
 	int64_t idle_clock_ns; /* advances by evidence */
@@ -51,6 +52,7 @@ struct reader {
 	int64_t idle_check_ns; /* between two looks, grows while there is no evidence */
 	int64_t last_message_ns;
 
+	int n_batch, next_in_batch; /* what is left of it when the task was interrupted */
 	struct raw_message batch[READER_BATCH];
 };
 
@@ -170,6 +172,7 @@ struct reader *reader_create(struct operator* op, const struct reader_host *host
 	r->bound_ms = w->out_of_orderness_ms;
 	r->idle_timeout_ns = w->idle_timeout_ms * NS_PER_MS;
 	r->watermark = WEIR_MIN_TIMESTAMP;
+	r->restored_watermark = INT64_MAX;
 	r->watermark_ns = INT64_MIN / 2;
 	r->evidence_ns = INT64_MIN;
 	r->idle_check_ns = IDLE_CHECK_MIN_NS;
@@ -203,10 +206,32 @@ uint32_t reader_add_split(struct reader *r, const char *topic, int32_t partition
 	return r->n_splits++;
 }
 
+void reader_split_state(const struct reader *r, uint32_t split, struct reader_split_state *out)
+{
+	const struct split *s = &r->splits[split];
+
+	*out = (struct reader_split_state){ s->position, s->stop, s->max_ts, r->watermark, s->finished };
+}
+
+void reader_restore_split(struct reader *r, uint32_t split, const struct reader_split_state *state)
+{
+	struct split *s = &r->splits[split];
+
+	s->max_ts = state->max_ts;
+	s->finished = s->finished || state->ended;
+	if (state->watermark < r->restored_watermark)
+		r->restored_watermark = state->watermark;
+}
+
 void reader_discovered(struct reader *r, bool bounded)
 {
 	r->discovered = true;
 	r->bounded = bounded;
+	if (r->has_strategy && r->restored_watermark != INT64_MAX && r->restored_watermark > r->watermark) {
+		r->watermark = r->op->watermark = r->restored_watermark;
+		r->op->out->watermark(r->op->out, r->watermark);
+	}
+	r->restored_watermark = INT64_MAX;
 }
 
 int64_t reader_position(const struct reader *r, uint32_t split)
@@ -438,21 +463,31 @@ enum source_status reader_poll(struct reader *r, int64_t *deadline_ns)
 	int64_t now_ns, next_ns, mark_ns, at_ns;
 	int n, i;
 
-	n = r->n_splits == 0 ? 0 : r->fetcher->fetch(r->fetcher, r->batch, READER_BATCH, &e);
-	if (n < 0) {
-		fail(r, e.msg);
-		return SOURCE_WAIT;
+	if (r->next_in_batch == r->n_batch) {
+		n = r->n_splits == 0 ? 0 : r->fetcher->fetch(r->fetcher, r->batch, READER_BATCH, &e);
+		if (n < 0) {
+			fail(r, e.msg);
+			return SOURCE_WAIT;
+		}
+		r->n_batch = n;
+		r->next_in_batch = 0;
+		/* Before the messages: what is counted as quiet ended with them. */
+		advance_idle_clock(r);
 	}
-	/* Before the messages: what is counted as quiet ended with them. */
-	advance_idle_clock(r);
-	for (i = 0; i < n && !stopping(r); i++) {
+	n = r->n_batch;
+	for (i = r->next_in_batch; i < n && !stopping(r);) {
 		take(r, &r->batch[i]);
+		r->next_in_batch = ++i;
 		task_point(r->op->task);
+		if (task_interrupted(r->op->task))
+			break;
 	}
 	now_ns = clock_mono_ns(r->host.clock);
 	count_batch(r, now_ns);
 	if (stopping(r))
 		return SOURCE_WAIT;
+	if (i < n)
+		return SOURCE_MORE;
 	next_ns = find_idle(r);
 	if (all_finished(r))
 		return SOURCE_END; /* the runtime's last watermark follows */

@@ -53,6 +53,22 @@ void reader_destroy(struct reader *r);
  * stop: it ends before this offset. */
 uint32_t reader_add_split(struct reader *r, const char *topic, int32_t partition, int64_t position,
     int64_t stop);
+
+/* What a checkpoint keeps of a split. */
+struct reader_split_state {
+	int64_t position, stop; /* as of reader_add_split */
+	int64_t max_ts;         /* WEIR_MIN_TIMESTAMP: no record yet */
+	int64_t watermark;      /* last emitted by the source that read it; WEIR_MIN_TIMESTAMP: none */
+	bool ended;             /* bounded, and all of it was read */
+};
+/* As of the records emitted so far; what the fetcher holds further counts as not read. */
+void reader_split_state(const struct reader *r, uint32_t split, struct reader_split_state *out);
+/*
+ * Give a split that was just added its past: what its watermark is made of, and whether it is over.
+ * Once all have it, reader_discovered emits the lowest of the watermarks, so that what was late stays late.
+ * Idleness is no past: while nothing was read, a split that was idle may have got a backlog.
+ */
+void reader_restore_split(struct reader *r, uint32_t split, const struct reader_split_state *state);
 /* All splits there are were added: from now on, to have none is to be idle, or to be at the end. */
 void reader_discovered(struct reader *r, bool bounded);
 

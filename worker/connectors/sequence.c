@@ -1,6 +1,6 @@
 /*
  * The source "sequence": the numbers from `from` to `to`, both included, each as a
- * message whose value is 8 bytes, an int64_t.  Subtask s of n brings every n-th number from from + s on.
+ * message whose value is 8 bytes, an int64_t.
  *
  *   from             first number, 0
  *   to               last number; without it there is no end
@@ -8,13 +8,19 @@
  *
  * A message's own timestamp is the time of its making.  With a watermark strategy the source stamps
  * records by its assigner and emits a watermark after each batch; it is never idle.
+ *
+ * Splits: as many as the source's max parallelism, which a job keeps when it is rescaled.  The k-th
+ * number, from 0, is of split k mod their count; subtask s of n has the splits s, s + n, s + 2n … and
+ * brings their numbers in ascending order.  State: the next number of each split.
  */
 #include <inttypes.h>
 
 #include "base/clock.h"
 #include "base/conf.h"
+#include "base/mem.h"
 #include "shm/metrics.h"
 #include "worker/connectors/connectors.h"
+#include "worker/state/snapshot.h"
 
 #define BATCH 256
 
@@ -27,8 +33,17 @@ struct sequence {
 	int64_t bound_ms, max_ts, watermark;
 	int64_t from, to;
 	int64_t rate;       /* rows a second of this subtask's share: rate / parallelism */
-	uint64_t n_emitted; /* by this subtask */
+	uint64_t n_emitted; /* by this subtask in this attempt */
 	int64_t start_ns;
+	/* own splits, by their next number: the first is due. A ring: mostly the first goes to the end. */
+	struct split {
+		uint64_t next; /* number less `from` */
+		int64_t row;   /* how many the split has brought */
+		uint32_t idx;
+	} *splits;
+	uint32_t n_splits, first_split;
+	uint32_t n_all_splits;
+	bool restored;
 };
 
 static int read_options(const struct graph_node *n, int64_t *from, int64_t *to, int64_t *rate, struct err *e)
@@ -166,6 +181,112 @@ static void close_fn(struct operator *op, enum fn_role role)
 		fn->close(&op->ctx.pub);
 }
 
+/* ------------------------------------------------------------- splits */
+
+static struct split *split_at(const struct sequence *s, uint32_t i)
+{
+	i += s->first_split;
+	return &s->splits[i < s->n_splits ? i : i - s->n_splits];
+}
+
+static void make_splits(struct sequence *s)
+{
+	const uint32_t n = task_parallelism(s->op.task);
+
+	s->n_all_splits = task_max_parallelism(s->op.task);
+	s->splits = xcalloc(s->n_all_splits, sizeof(*s->splits));
+	for (uint32_t i = task_subtask(s->op.task); i < s->n_all_splits; i += n)
+		s->splits[s->n_splits++] = (struct split){ .next = i, .idx = i };
+}
+
+/* The first split's number is out: put it where its next one comes. */
+static void advance(struct sequence *s)
+{
+	struct split *first = &s->splits[s->first_split], out;
+	uint32_t i = s->n_splits - 1;
+
+	first->next += s->n_all_splits;
+	first->row++;
+	/* The place of the first is that behind the last. */
+	if (++s->first_split == s->n_splits)
+		s->first_split = 0;
+	if (i == 0 || split_at(s, i - 1)->next < first->next)
+		return;
+	/* Only after a restore, when splits of several subtasks came together. */
+	out = *first;
+	for (; i > 0 && split_at(s, i - 1)->next > out.next; i--)
+		*split_at(s, i) = *split_at(s, i - 1);
+	*split_at(s, i) = out;
+}
+
+/* In ascending order; there is room for all. */
+static void add_split(struct sequence *s, uint64_t next)
+{
+	uint32_t i = s->n_splits++;
+
+	for (; i > 0 && s->splits[i - 1].next > next; i--)
+		s->splits[i] = s->splits[i - 1];
+	s->splits[i] = (struct split){ .next = next,
+		.row = (int64_t)(next / s->n_all_splits),
+		.idx = (uint32_t)(next % s->n_all_splits) };
+}
+
+static int sequence_snapshot(struct operator* op, uint64_t checkpoint_id, struct snapshot_writer *w,
+    struct err *e)
+{
+	const struct sequence *s = (const struct sequence *)(const void *)op;
+
+	(void)checkpoint_id;
+	(void)e;
+	snapshot_begin_entry(w, "splits");
+	snapshot_put_i64(w, s->from);
+	snapshot_put_u32(w, s->n_all_splits);
+	for (uint32_t i = 0; i < s->n_splits; i++)
+		snapshot_put_u64(w, split_at(s, i)->next);
+	snapshot_end_part(w);
+	return 0;
+}
+
+static int sequence_restore(struct operator *op, struct snapshot_part *part, struct err *e)
+{
+	struct sequence *s = (struct sequence *)(void *)op;
+	int64_t from;
+	uint32_t n_all;
+
+	if (!s->restored) {
+		/* Splits that nobody brings were at their end. */
+		s->restored = true;
+		s->n_splits = 0;
+	}
+	if (strcmp(part->name, "finished") == 0)
+		return 0;
+	from = snapshot_get_i64(part);
+	n_all = snapshot_get_u32(part);
+	if (part->bad || strcmp(part->name, "splits") != 0)
+		return err_set(e, ERR_INVALID, "its state is damaged or another operator's");
+	if (from != s->from || n_all != s->n_all_splits)
+		return err_set(e, ERR_INVALID,
+		    "its state is of numbers from %" PRId64 " in %" PRIu32
+		    " splits, the job's are from %" PRId64 " in %" PRIu32,
+		    from, n_all, s->from, s->n_all_splits);
+	while (part->p < part->end) {
+		uint64_t next = snapshot_get_u64(part);
+
+		if (part->bad || s->n_splits == s->n_all_splits)
+			return err_set(e, ERR_INVALID, "its state is damaged");
+		if (next % n_all % task_parallelism(op->task) == task_subtask(op->task))
+			add_split(s, next);
+	}
+	return 0;
+}
+
+/* The number that is due next; false: there is none. */
+static bool next_number(const struct sequence *s, int64_t *value)
+{
+	return s->n_splits > 0 && split_at(s, 0)->next <= (uint64_t)INT64_MAX &&
+	    !__builtin_add_overflow(s->from, (int64_t)split_at(s, 0)->next, value) && *value <= s->to;
+}
+
 static int sequence_open(struct operator *op, struct err *e)
 {
 	struct sequence *s = (struct sequence *)(void *)op;
@@ -177,6 +298,7 @@ static int sequence_open(struct operator *op, struct err *e)
 		return err_set(e, ERR_INTERNAL, "%s: no deserializer", op->node->name);
 	if (read_options(op->node, &s->from, &s->to, &s->rate, e) != 0)
 		return err_prefix(e, "%s", op->node->name);
+	make_splits(s);
 	s->start_ns = task_mono_ns(op->task);
 	if (open_fn(op, FN_TIMESTAMP, e) != 0 || open_fn(op, FN_DESERIALIZER, e) != 0)
 		return -1;
@@ -187,6 +309,7 @@ static void sequence_close(struct operator *op)
 {
 	close_fn(op, FN_DESERIALIZER);
 	close_fn(op, FN_TIMESTAMP);
+	free(((struct sequence *)(void *)op)->splits);
 }
 
 /* How many of this subtask's rows the clock allows by now. */
@@ -201,24 +324,19 @@ static uint64_t n_due(const struct sequence *s, int64_t now_ns)
 static enum source_status sequence_poll(struct operator *op, int64_t *deadline_ns)
 {
 	struct sequence *s = (struct sequence *)(void *)op;
-	const uint32_t parallelism = task_parallelism(op->task), subtask = task_subtask(op->task);
 	const int64_t wall_ms = task_wall_ms(op->task);
 	uint64_t due = n_due(s, task_mono_ns(op->task));
 
 	for (unsigned i = 0; i < BATCH && s->n_emitted < due; i++) {
 		weir_message msg = {
-			.struct_size = sizeof(msg),
-			.timestamp_ms = wall_ms,
-			.topic = "sequence",
-			.partition = (int32_t)subtask,
-			.offset = (int64_t)s->n_emitted,
+			.struct_size = sizeof(msg), .timestamp_ms = wall_ms, .topic = "sequence"
 		};
 		int64_t value;
 
-		if (__builtin_add_overflow(s->from, (int64_t)(s->n_emitted * parallelism + subtask),
-			&value) ||
-		    value > s->to)
+		if (!next_number(s, &value))
 			return SOURCE_END;
+		msg.partition = (int32_t)s->splits[s->first_split].idx;
+		msg.offset = s->splits[s->first_split].row;
 		msg.value = &value;
 		msg.value_len = sizeof(value);
 		op->current_ts = op->col.ts = wall_ms;
@@ -228,23 +346,27 @@ static enum source_status sequence_poll(struct operator *op, int64_t *deadline_n
 			return SOURCE_MORE;
 		}
 		s->n_emitted++;
+		advance(s);
 		metrics_add(task_metrics(op->task), METRIC_records_in, 1);
 		metrics_add(task_metrics(op->task), METRIC_bytes_in, sizeof(value));
 		task_point(op->task);
-		if (task_stopping(op->task))
+		if (task_stopping(op->task) || task_interrupted(op->task))
 			return SOURCE_MORE;
 	}
 	emit_watermark(s);
 	if (s->n_emitted < due)
 		return SOURCE_MORE;
 	*deadline_ns = s->start_ns +
-	    (int64_t)((double)s->n_emitted * (double)parallelism / (double)s->rate * (double)NS_PER_S);
+	    (int64_t)((double)s->n_emitted * (double)task_parallelism(op->task) / (double)s->rate *
+		(double)NS_PER_S);
 	return SOURCE_WAIT;
 }
 
 static const struct operator_type sequence_source = {
 	.name = "sequence",
 	.size = sizeof(struct sequence),
+	.snapshot = sequence_snapshot,
+	.restore = sequence_restore,
 	.open = sequence_open,
 	.close = sequence_close,
 	.poll = sequence_poll,

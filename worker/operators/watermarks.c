@@ -12,6 +12,7 @@
  */
 #include "base/clock.h"
 #include "worker/operators/operators.h"
+#include "worker/state/snapshot.h"
 
 #define PERIOD_RECORDS 64
 
@@ -27,6 +28,8 @@ struct watermarks_op {
 	int64_t last_record_ns, stalled_at_ns;
 	unsigned n_since;
 	bool idle;
+	bool restored;
+	bool resend; /* what was emitted before the checkpoint: consumers begin without a watermark */
 };
 
 static int watermarks_open(struct operator *op, struct err *e)
@@ -59,6 +62,10 @@ static void emit_watermark(struct watermarks_op *w)
 	int64_t wm;
 
 	w->n_since = 0;
+	if (w->resend) {
+		w->resend = false;
+		w->op.out->watermark(w->op.out, w->emitted);
+	}
 	if (w->max_ts == WEIR_MIN_TIMESTAMP || __builtin_sub_overflow(w->max_ts, w->behind_ms, &wm) ||
 	    wm <= w->emitted)
 		return;
@@ -131,9 +138,44 @@ static void watermarks_status(struct operator *op, bool idle)
 	(void)idle;
 }
 
+static int watermarks_snapshot(struct operator* op, uint64_t checkpoint_id, struct snapshot_writer *sw,
+    struct err *e)
+{
+	const struct watermarks_op *w = (const struct watermarks_op *)(const void *)op;
+
+	(void)checkpoint_id;
+	(void)e;
+	snapshot_begin_entry(sw, "wm");
+	snapshot_put_i64(sw, w->max_ts);
+	snapshot_put_i64(sw, w->emitted);
+	snapshot_end_part(sw);
+	return 0;
+}
+
+/* The least of all old subtasks: their records may come here now. */
+static int watermarks_restore(struct operator *op, struct snapshot_part *part, struct err *e)
+{
+	struct watermarks_op *w = (struct watermarks_op *)(void *)op;
+	int64_t max_ts = snapshot_get_i64(part), emitted = snapshot_get_i64(part);
+
+	if (part->keyed || strcmp(part->name, "wm") != 0 || !snapshot_part_ok(part))
+		return err_set(e, ERR_INVALID, "its state is damaged or another operator's");
+	if (emitted == WEIR_MAX_TIMESTAMP) /* drained: what comes now is a new beginning */
+		max_ts = emitted = WEIR_MIN_TIMESTAMP;
+	if (!w->restored || max_ts < w->max_ts)
+		w->max_ts = max_ts;
+	if (!w->restored || emitted < w->emitted)
+		w->emitted = emitted;
+	w->restored = true;
+	w->resend = w->emitted != WEIR_MIN_TIMESTAMP;
+	return 0;
+}
+
 const struct operator_type operator_watermarks = {
 	.name = "watermarks",
 	.size = sizeof(struct watermarks_op),
+	.snapshot = watermarks_snapshot,
+	.restore = watermarks_restore,
 	.open = watermarks_open,
 	.close = watermarks_close,
 	.record = watermarks_record,

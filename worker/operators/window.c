@@ -15,6 +15,7 @@
 #include "worker/operators/operators.h"
 #include "worker/operators/window_ends.h"
 #include "worker/state/keyed_table.h"
+#include "worker/state/snapshot.h"
 
 #define FIRE_AHEAD 8 /* entries whose table slots are fetched ahead of their removal */
 
@@ -36,6 +37,7 @@ struct window_op {
 	int64_t size_ms, offset_ms; /* offset: 0 <= offset < size */
 	int64_t last_start_ms;      /* of the last record's window: most records are of the same */
 	bool event_time;
+	bool wm_restored;
 	struct capture capture;
 };
 
@@ -309,9 +311,164 @@ static void window_record(struct operator *op, const struct record *r)
 	operator_ok(op, w->agg->acc_add(&op->ctx.pub, keyed_acc(entry), r->data, r->len), "add");
 }
 
+/* ----------------------------------------------------------------- state */
+
+/* An entry of a key group: the window's end, the key, the accumulator as its type writes it. */
+struct entry_writer {
+	struct window_op *w;
+	struct snapshot_writer *to;
+	struct err *e;
+	uint8_t *buffer; /* an accumulator, serialized */
+	uint32_t cap;
+};
+
+static int put_acc(struct entry_writer *ew, struct keyed_entry *entry)
+{
+	const weir_type *type = ew->w->agg->acc;
+	int64_t n;
+
+	if (type->serialize == NULL) {
+		snapshot_put_bytes(ew->to, keyed_acc(entry), type->size);
+		return 0;
+	}
+	for (;;) {
+		n = type->serialize(keyed_acc(entry), type->size, ew->buffer, ew->cap);
+		if (n < 0 || n > INT32_MAX)
+			return err_set(ew->e, ERR_USER,
+			    "the serializer of type %s refused an accumulator (returned %lld)", type->name,
+			    (long long)n);
+		if (n <= ew->cap)
+			break;
+		free(ew->buffer);
+		ew->buffer = xmalloc((size_t)n);
+		ew->cap = (uint32_t)n;
+	}
+	snapshot_put_bytes(ew->to, ew->buffer, (size_t)n);
+	return 0;
+}
+
+static int put_entry(void *arg, struct keyed_entry *entry)
+{
+	struct entry_writer *ew = arg;
+
+	snapshot_put_i64(ew->to, entry->window);
+	snapshot_put_bytes(ew->to, keyed_entry_key_bytes(&ew->w->state, entry), entry->key_len);
+	return put_acc(ew, entry);
+}
+
+static int window_snapshot(struct operator* op, uint64_t checkpoint_id, struct snapshot_writer *sw,
+    struct err *e)
+{
+	struct window_op *w = (struct window_op *)(void *)op;
+	struct entry_writer ew = { .w = w, .to = sw, .e = e };
+	int rc = 0;
+
+	(void)checkpoint_id;
+	snapshot_begin_entry(sw, "wm");
+	snapshot_put_i64(sw, op->watermark);
+	snapshot_end_part(sw);
+	snapshot_begin_entry(sw, "late");
+	snapshot_put_u32(sw, task_subtask(op->task));
+	snapshot_put_i64(sw, metrics_get(task_metrics(op->task), METRIC_late_dropped));
+	snapshot_end_part(sw);
+	for (uint32_t g = 0; g < w->state.n_groups && rc == 0; g++) {
+		if (w->state.groups[g].n == 0)
+			continue;
+		snapshot_begin_group(sw, w->state.first_group + g);
+		rc = keyed_table_each(&w->state, g, put_entry, &ew);
+		snapshot_end_part(sw);
+	}
+	free(ew.buffer);
+	return rc;
+}
+
+static int get_acc(struct window_op *w, struct snapshot_part *part, void *acc, struct err *e)
+{
+	const weir_type *type = w->agg->acc;
+	size_t len;
+	const void *p = snapshot_get_bytes(part, &len);
+	int64_t n = (int64_t)len;
+
+	if (part->bad)
+		return 0; /* said by the caller */
+	if (type->deserialize == NULL)
+		memcpy(acc, p, len < type->size ? len : type->size);
+	else
+		n = type->deserialize(p, (uint32_t)len, acc, type->size);
+	if (n != type->size)
+		return err_set(e, ERR_INVALID,
+		    "an accumulator of %zu bytes does not fit type %s, which has %u", len, type->name,
+		    type->size);
+	return 0;
+}
+
+static int restore_entry(struct window_op *w, struct snapshot_part *part, struct err *e)
+{
+	const bool by_content = w->state.key_kind == WEIR_KEY_STRING || w->state.key_kind == WEIR_KEY_BYTES;
+	int64_t end_ms = snapshot_get_i64(part);
+	weir_key key = { 0 };
+	size_t key_len;
+	const void *p = snapshot_get_bytes(part, &key_len);
+	uint32_t hash;
+	arena_ref ref;
+	bool added;
+
+	if (part->bad || key_len > KEYED_KEY_MAX || (!by_content && key_len != sizeof(key.num)))
+		return err_set(e, ERR_INVALID, "a key of key group %u is damaged or of another kind",
+		    part->key_group);
+	if (by_content) {
+		key.data = p;
+		key.len = (uint32_t)key_len;
+	} else {
+		memcpy(&key.num, p, sizeof(key.num));
+	}
+	hash = key_hash(w->state.key_kind, &key);
+	if (key_group(hash, w->state.max_parallelism) != part->key_group)
+		return err_set(e, ERR_INVALID, "a key does not belong to key group %u", part->key_group);
+	ref = keyed_table_upsert(&w->state, &key, hash, end_ms, &added, e);
+	if (ref == 0)
+		return -1;
+	if (!added)
+		return err_set(e, ERR_INVALID, "key group %u has a key twice in one window", part->key_group);
+	window_add(w, ref, end_ms);
+	return get_acc(w, part, keyed_acc(keyed_entry(&w->state, ref)), e);
+}
+
+static int window_restore(struct operator *op, struct snapshot_part *part, struct err *e)
+{
+	struct window_op *w = (struct window_op *)(void *)op;
+
+	if (part->keyed) {
+		while (part->p < part->end)
+			if (restore_entry(w, part, e) != 0)
+				return -1;
+	} else if (strcmp(part->name, "wm") == 0) {
+		/* What one of the old subtasks had not passed yet is late for none of the new ones. */
+		int64_t wm = snapshot_get_i64(part);
+
+		if (wm == WEIR_MAX_TIMESTAMP) /* drained: what comes now is a new beginning */
+			wm = WEIR_MIN_TIMESTAMP;
+		if (!w->wm_restored || wm < op->watermark)
+			op->watermark = wm;
+		w->wm_restored = true;
+	} else if (strcmp(part->name, "late") == 0) {
+		uint32_t subtask = snapshot_get_u32(part);
+		int64_t n = snapshot_get_i64(part);
+
+		if (subtask % task_parallelism(op->task) == task_subtask(op->task))
+			metrics_add(task_metrics(op->task), METRIC_late_dropped, n);
+	} else {
+		return err_set(e, ERR_INVALID, "its state has an entry \"%s\", which a window does not know",
+		    part->name);
+	}
+	return snapshot_part_ok(part) ? 0 : err_set(e, ERR_INVALID, "its state is damaged");
+}
+
 const struct operator_type operator_window = {
 	.name = "window",
 	.size = sizeof(struct window_op),
+	.snapshot = window_snapshot,
+	.restore = window_restore,
 	.open = window_open,
 	.close = window_close,
 	.record = window_record,

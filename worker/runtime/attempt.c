@@ -14,6 +14,7 @@
 #include "worker/graph/plugin.h"
 #include "worker/runtime/connector_thread.h"
 #include "worker/runtime/task.h"
+#include "worker/state/checkpoint_file.h"
 
 /* What the attempt has in one of this worker's slots. Its letters go in order: join before leave. */
 struct attempt_slot {
@@ -41,6 +42,8 @@ struct attempt {
 	struct job_graph *graph;
 	struct plugin *plugin;
 	struct exchange *exchange;
+	char *state; /* the checkpoint's file, which `restore` points into */
+	struct checkpoint_file restore;
 	int *eventfds;
 	struct attempt_slot *own; /* d.n_own */
 
@@ -74,6 +77,20 @@ static void on_metric_name(void *arg, const struct task *t, uint32_t index, cons
 
 	if (a->ev.metric_name != NULL)
 		a->ev.metric_name(a->arg, &a->env.job_id, a->env.attempt, t->vertex, t->subtask, index, name);
+}
+
+static void on_ack(void *arg, const struct ctl_ack *ack)
+{
+	struct attempt *a = arg;
+
+	a->ev.ack(a->arg, ack);
+}
+
+static void on_decline(void *arg, const struct ctl_decline *decline)
+{
+	struct attempt *a = arg;
+
+	a->ev.decline(a->arg, decline);
 }
 
 static const char *on_param(void *arg, const char *name)
@@ -118,6 +135,10 @@ static void tear_down(void *arg)
 	if (a->exchange != NULL)
 		exchange_detach(a->exchange);
 	free(a->eventfds);
+	if (a->state != NULL)
+		checkpoint_file_fini(&a->restore);
+	free(a->state);
+	a->state = NULL;
 	job_graph_destroy(a->graph);
 	stream_graph_destroy(a->stream);
 	plugin_close(a->plugin);
@@ -213,6 +234,24 @@ static int replay(struct attempt *a, struct err *e)
 	return plugin_replay(a->plugin, (int)a->d.argc, (const char *const *)a->d.argv, a->stream, e);
 }
 
+/* What the tasks begin with; decoded once for all of them. */
+static int read_state(struct attempt *a, struct err *e)
+{
+	size_t len;
+
+	if (a->d.restore_id == 0)
+		return 0;
+	if (file_read_fd(a->d.restore_fd, CHECKPOINT_FILE_MAX, &a->state, &len, e) != 0)
+		return err_prefix(e, "read checkpoint %" PRIu64, a->d.restore_id);
+	if (checkpoint_file_decode(a->state, len, &a->restore, e) != 0) {
+		free(a->state);
+		a->state = NULL;
+		return err_prefix(e, "restore from checkpoint %" PRIu64, a->d.restore_id);
+	}
+	a->env.restore = &a->restore;
+	return 0;
+}
+
 static int attach(struct attempt *a, struct err *e)
 {
 	uint32_t *own = xcalloc(a->d.n_own, sizeof(*own));
@@ -297,8 +336,8 @@ static void set_up(void *arg)
 {
 	struct attempt *a = arg;
 	struct err e = { 0 };
-	bool good =
-	    read_plan(a, &e) == 0 && replay(a, &e) == 0 && attach(a, &e) == 0 && make_tasks(a, &e) == 0;
+	bool good = read_plan(a, &e) == 0 && replay(a, &e) == 0 && read_state(a, &e) == 0 &&
+	    attach(a, &e) == 0 && make_tasks(a, &e) == 0;
 
 	if (!good) {
 		err_prefix(&e, "deploy of job %s", a->d.job_name);
@@ -315,6 +354,68 @@ static void set_up(void *arg)
 	pthread_mutex_unlock(&a->lock);
 }
 
+/* --------------------------------------------------------- checkpoints */
+
+enum word_kind { WORD_TRIGGER, WORD_NOTIFY, WORD_ABORT };
+
+/* What the main thread says to the tasks of one slot. */
+struct word {
+	struct slot_mail mail;
+	enum word_kind kind;
+	struct ctl_trigger trigger;
+	uint64_t checkpoint_id;
+};
+
+static void tell_tasks(struct slot *s, struct slot_mail *m)
+{
+	struct word *w = (struct word *)(void *)m;
+
+	for (uint32_t i = 0; i < slot_n_tasks(s); i++) {
+		struct task *t = slot_task(s, i);
+
+		switch (w->kind) {
+		case WORD_TRIGGER:
+			checkpoint_on_trigger(t, &w->trigger);
+			break;
+		case WORD_NOTIFY:
+			checkpoint_on_notify(t, w->checkpoint_id);
+			break;
+		case WORD_ABORT:
+			checkpoint_on_abort(t, w->checkpoint_id);
+			break;
+		}
+	}
+	free(w);
+}
+
+static void say(struct attempt *a, const struct word *what)
+{
+	pthread_mutex_lock(&a->lock);
+	/* Once `leave` is posted nothing follows it, so that a slot's letters are of the attempt it is in. */
+	for (uint32_t i = 0; a->joined && !a->dropping && i < a->d.n_own; i++) {
+		struct word *w = xmemdup(what, sizeof(*what));
+
+		w->mail.fn = tell_tasks;
+		slot_post(a->own[i].slot, &w->mail);
+	}
+	pthread_mutex_unlock(&a->lock);
+}
+
+void attempt_trigger(struct attempt *a, const struct ctl_trigger *m)
+{
+	say(a, &(struct word){ .kind = WORD_TRIGGER, .trigger = *m });
+}
+
+void attempt_notify(struct attempt *a, uint64_t checkpoint_id)
+{
+	say(a, &(struct word){ .kind = WORD_NOTIFY, .checkpoint_id = checkpoint_id });
+}
+
+void attempt_abort(struct attempt *a, uint64_t checkpoint_id)
+{
+	say(a, &(struct word){ .kind = WORD_ABORT, .checkpoint_id = checkpoint_id });
+}
+
 /* ---------------------------------------------------------- life cycle */
 
 struct attempt *attempt_create(struct ctl_deploy *d, struct slot *const *slots, uint32_t n_slots,
@@ -325,7 +426,7 @@ struct attempt *attempt_create(struct ctl_deploy *d, struct slot *const *slots, 
 
 	a->d = *d;
 	memset(d, 0, sizeof(*d));
-	d->plan_fd = d->exchange_fd = -1;
+	d->plan_fd = d->exchange_fd = d->restore_fd = -1;
 	a->slots = slots;
 	a->n_slots = n_slots;
 	a->metrics = m;
@@ -343,6 +444,10 @@ struct attempt *attempt_create(struct ctl_deploy *d, struct slot *const *slots, 
 		.state = on_state,
 		.metric_name = on_metric_name,
 		.gone = on_task_gone,
+		.checkpointing = a->d.checkpointing,
+		.at_least_once = a->d.at_least_once,
+		.ack = on_ack,
+		.decline = on_decline,
 		.arg = a,
 	};
 	id_hex(&a->d.job_id, a->env.job_hex);

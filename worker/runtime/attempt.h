@@ -37,6 +37,9 @@ struct attempt_events {
 	/* A user metric was registered: v[METRIC_USER_FIRST + index] of the task's block counts `name`. */
 	void (*metric_name)(void *arg, const struct id128 *job_id, uint64_t attempt, uint32_t vertex,
 	    uint32_t subtask, uint32_t index, const char *name);
+	/* A task's part of a checkpoint, or why there is none. */
+	void (*ack)(void *arg, const struct ctl_ack *ack);
+	void (*decline)(void *arg, const struct ctl_decline *decline);
 	/* After attempt_drop, once: no task, handle or mapping of it is left. From the connector thread,
 	 * which ends right after: attempt_destroy is due, from another thread. */
 	void (*dropped)(void *arg, const struct id128 *job_id, uint64_t attempt);
@@ -53,6 +56,13 @@ struct attempt *attempt_create(struct ctl_deploy *d, struct slot *const *slots, 
     struct metrics_region *m, const struct attempt_events *ev, void *arg);
 /* End all its tasks and let go of everything; `dropped` is called when that is done. Once. */
 void attempt_drop(struct attempt *a);
+/*
+ * A checkpoint is to be taken, is complete, is given up: told to every task here, which acts on it between
+ * two elements.  Before the tasks are made and after attempt_drop nobody is told.
+ */
+void attempt_trigger(struct attempt *a, const struct ctl_trigger *m);
+void attempt_notify(struct attempt *a, uint64_t checkpoint_id);
+void attempt_abort(struct attempt *a, uint64_t checkpoint_id);
 /* After `dropped`: join its thread, free. */
 void attempt_destroy(struct attempt *a);
 

@@ -3,10 +3,13 @@
  */
 #include "worker/runtime/chain.h"
 
+#include <inttypes.h>
+
 #include "base/mem.h"
 #include "worker/runtime/context.h"
 #include "worker/runtime/partition.h"
 #include "worker/runtime/task.h"
+#include "worker/state/checkpoint_file.h"
 
 /* An output that hands each element to several. */
 struct tee {
@@ -56,7 +59,8 @@ static void op_watermark(struct output *o, int64_t ts)
 {
 	struct operator *op = (struct operator *)(void *)o;
 
-	if (op->task->hot.stopping)
+	/* One that was restored is ahead of the first ones. */
+	if (op->task->hot.stopping || ts <= op->watermark)
 		return;
 	op->watermark = ts;
 	if (op->type->watermark != NULL)
@@ -306,7 +310,7 @@ int64_t chain_next_timer_ms(const struct chain *c)
 	int64_t next = INT64_MAX;
 
 	for (uint32_t i = 0; i < c->n; i++)
-		if (c->links[i].op->timer_ms < next)
+		if (c->links[i].op->timer_ms < next && !checkpoint_timer_rests(c->task, c->links[i].op))
 			next = c->links[i].op->timer_ms;
 	return next;
 }
@@ -319,7 +323,7 @@ void chain_run_timers(struct chain *c)
 	for (uint32_t i = 0; i < c->n && !t->hot.stopping; i++) {
 		struct operator *op = c->links[i].op;
 
-		if (op->timer_ms > t->now->wall_ms)
+		if (op->timer_ms > t->now->wall_ms || checkpoint_timer_rests(t, op))
 			continue;
 		op->timer_ms = INT64_MAX; /* the call may ask for the next one */
 		if (t->hot.slow)
@@ -331,12 +335,18 @@ void chain_run_timers(struct chain *c)
 	task_timer_changed(t);
 }
 
-void chain_end_source(struct chain *c)
+void chain_last_watermark(struct chain *c)
 {
 	struct output *out = chain_head(c)->out;
 
 	out->watermark(out, WEIR_MAX_TIMESTAMP);
 	task_check_user_error(c->task);
+}
+
+void chain_end(struct chain *c)
+{
+	struct output *out = chain_head(c)->out;
+
 	out->end(out);
 }
 
@@ -345,4 +355,134 @@ void chain_publish(struct chain *c)
 	for (uint32_t i = 0; i < c->n; i++)
 		if (c->links[i].partition != NULL)
 			partition_publish(c->links[i].partition);
+}
+
+/* --------------------------------------------------------------- checkpoints */
+
+uint32_t chain_length(const struct chain *c)
+{
+	return c->n;
+}
+
+uint32_t chain_place(const struct chain *c, const struct operator *op)
+{
+	uint32_t i = 0;
+
+	while (i < c->n && c->links[i].op != op)
+		i++;
+	ASSERT(i < c->n);
+	return i;
+}
+
+static const struct id128 *operator_id(const struct chain *c, uint32_t place)
+{
+	const struct job_graph *jg = c->task->env->graph;
+
+	return &jg->op_ids[jg->vertices[c->task->vertex].ops[place]];
+}
+
+int chain_snapshot(struct chain *c, uint64_t checkpoint_id, struct snapshot_writer *w, bool *waits,
+    uint32_t *n_waits, struct err *e)
+{
+	for (uint32_t i = 0; i < c->n; i++) {
+		struct operator *op = c->links[i].op;
+		int rc;
+
+		if (op->type->snapshot == NULL)
+			continue;
+		snapshot_begin(w, operator_id(c, i));
+		rc = op->type->snapshot(op, checkpoint_id, w, e);
+		if (rc < 0)
+			return err_prefix(e, "%s", op->node->name);
+		snapshot_end(w);
+		if (rc == SNAPSHOT_PENDING) {
+			waits[i] = true;
+			++*n_waits;
+		}
+	}
+	return 0;
+}
+
+void chain_barrier(struct chain *c, const struct barrier *b)
+{
+	for (uint32_t i = 0; i < c->n; i++)
+		if (c->links[i].partition != NULL)
+			partition_barrier(c->links[i].partition, b);
+}
+
+void chain_notify_complete(struct chain *c, uint64_t checkpoint_id)
+{
+	for (uint32_t i = 0; i < c->n && !c->task->hot.stopping; i++) {
+		struct operator *op = c->links[i].op;
+
+		if (op->type->notify_complete != NULL)
+			op->type->notify_complete(op, checkpoint_id);
+		task_check_user_error(c->task);
+	}
+}
+
+/* One old subtask's state for one operator here. */
+struct restoring {
+	struct operator *op;
+	uint32_t max_parallelism; /* the old one */
+	uint32_t first_group, end_group;
+};
+
+static int restore_part(void *arg, struct snapshot_part *part, struct err *e)
+{
+	const struct restoring *r = arg;
+	struct operator *op = r->op;
+
+	if (op->type->restore == NULL)
+		return err_set(e, ERR_INVALID,
+		    "an operator of type %s keeps no state, and there is some for it", op->type->name);
+	if (part->keyed) {
+		if (r->max_parallelism != op->task->max_parallelism)
+			return err_set(e, ERR_INVALID,
+			    "its keyed state was written with max parallelism %" PRIu32
+			    ", the job has %" PRIu32,
+			    r->max_parallelism, op->task->max_parallelism);
+		if (part->key_group < r->first_group || part->key_group >= r->end_group)
+			return 0;
+	}
+	return op->type->restore(op, part, e);
+}
+
+/* A source that had nothing left must not begin anew. */
+static int restore_finished(struct operator *op, const struct checkpoint_task *from, struct err *e)
+{
+	uint8_t says[8];
+	struct snapshot_part part = { .name = "finished", .p = says, .end = says + sizeof(says) };
+
+	for (unsigned i = 0; i < 4; i++) {
+		says[i] = (uint8_t)(from->subtask >> (8 * i));
+		says[4 + i] = (uint8_t)(from->parallelism >> (8 * i));
+	}
+	return op->type->restore(op, &part, e);
+}
+
+int chain_restore(struct chain *c, const struct checkpoint_file *f, struct err *e)
+{
+	const struct task *t = c->task;
+
+	for (uint32_t i = 0; i < c->n; i++) {
+		const struct id128 *id = operator_id(c, i);
+		struct restoring r = { .op = c->links[i].op };
+
+		key_group_range(t->subtask, t->max_parallelism, t->parallelism, &r.first_group, &r.end_group);
+		for (uint32_t k = 0; k < f->n_tasks; k++) {
+			const struct checkpoint_task *from = &f->tasks[k];
+			int rc = 0;
+
+			r.max_parallelism = from->max_parallelism;
+			if (!from->finished)
+				rc = snapshot_each(from->data, from->len, id, restore_part, &r, e);
+			else if (r.op->type->poll != NULL && r.op->type->restore != NULL &&
+			    id_equal(&from->vertex, id))
+				rc = restore_finished(r.op, from, e);
+			if (rc != 0)
+				return err_prefix(e, "%s", r.op->node->name);
+		}
+	}
+	return 0;
 }

@@ -6,9 +6,11 @@
 #include <inttypes.h>
 
 #include "base/mem.h"
+#include "worker/runtime/alignment.h"
 #include "worker/runtime/chain.h"
 #include "worker/runtime/partition.h"
 #include "worker/runtime/task.h"
+#include "worker/state/checkpoint_file.h"
 
 #define BATCH 64 /* elements of one input before the next one's turn */
 
@@ -16,7 +18,7 @@ struct input {
 	struct ring ring;
 	bool idle;    /* its producer said so */
 	bool ended;
-	bool blocked; /* held back, e.g. until the barriers of the others have come; nothing is read */
+	bool blocked; /* held back until the barriers of the others have come; nothing is read */
 	int64_t watermark;
 	int64_t (*deserialize)(const void *buf, uint32_t len, void *v, uint32_t cap);
 	uint32_t fixed_size; /* of a record in memory, 0: varies */
@@ -36,8 +38,14 @@ struct gate {
 	uint32_t n_ended;
 	int64_t watermark; /* last one handed on */
 	bool idle;         /* the whole gate, as handed on */
+	bool stopped;      /* the job stops with a savepoint: the end of its inputs is not the end of time */
 	uint8_t *buffer;   /* a record in memory, decoded */
 	uint32_t cap_buffer;
+
+	struct alignment alignment; /* its inputs are in the order of ours */
+	struct barrier barrier;     /* the one being aligned */
+	struct barrier_timing timing;
+	int64_t first_barrier_ns, first_barrier_bytes;
 };
 
 /* ------------------------------------------------------------- failure */
@@ -60,7 +68,7 @@ static bool counts(const struct gate *g, const struct input *in)
 
 static void hand_on_watermark(struct gate *g, int64_t watermark)
 {
-	if (watermark <= g->watermark)
+	if (watermark <= g->watermark || g->stopped)
 		return;
 	g->watermark = watermark;
 	metrics_set(g->task->metrics, METRIC_input_watermark, watermark);
@@ -183,6 +191,93 @@ static void on_record(struct gate *g, struct input *in, const struct ring_elem *
 	g->head->in.record(&g->head->in, &r);
 }
 
+/* ------------------------------------------------------------ barriers */
+
+static void hold_back(struct gate *g)
+{
+	for (uint32_t i = 0; i < g->n_inputs; i++)
+		g->inputs[i].blocked = alignment_holds(&g->alignment, i);
+}
+
+/* All barriers are here, or no more can come. */
+static void aligned(struct gate *g)
+{
+	struct task *t = g->task;
+
+	slot_read_clock(t->slot);
+	g->timing.alignment_ns = t->now->mono_ns - g->first_barrier_ns;
+	g->timing.processed_bytes = metrics_get(t->metrics, METRIC_bytes_in) - g->first_barrier_bytes;
+	checkpoint_take(t, &g->barrier, &g->timing);
+	hold_back(g);
+}
+
+static void first_barrier(struct gate *g, const struct barrier *b)
+{
+	const struct task *t = g->task;
+	int64_t delay_ms;
+
+	slot_read_clock(t->slot);
+	delay_ms = t->now->wall_ms - b->trigger_wall_ms;
+	g->barrier = *b;
+	g->timing = (struct barrier_timing){ .start_delay_ns = delay_ms > 0 ? delay_ms * NS_PER_MS : 0 };
+	g->first_barrier_ns = t->now->mono_ns;
+	g->first_barrier_bytes = metrics_get(t->metrics, METRIC_bytes_in);
+}
+
+static void on_barrier(struct gate *g, struct input *in, const struct ring_elem *el)
+{
+	struct barrier_payload says;
+	struct barrier b = { .id = (uint64_t)el->ts };
+	enum alignment_step step;
+	uint64_t aligning, canceled;
+	struct err e;
+
+	if (el->len != sizeof(says)) {
+		damaged(g, in, "a barrier of the wrong length");
+		return;
+	}
+	memcpy(&says, el->data, sizeof(says));
+	b.trigger_wall_ms = says.trigger_wall_ms;
+	b.kind = says.kind;
+	b.drain = says.drain != 0;
+	if (says.kind > CHECKPOINT_SYNC_SAVEPOINT || says.drain > 1) {
+		damaged(g, in, "a barrier of an unknown kind");
+		return;
+	}
+	aligning = g->alignment.id;
+	step = alignment_barrier(&g->alignment, (uint32_t)(in - g->inputs), b.id, &canceled);
+	if (canceled != 0) {
+		err_set(&e, ERR_UNAVAILABLE, "%s: the barrier of checkpoint %" PRIu64
+		    " came before all of checkpoint %" PRIu64 "'s", g->task->name, b.id, canceled);
+		checkpoint_decline(g->task, canceled, &e);
+	}
+	if ((step == ALIGNMENT_WAITING || step == ALIGNMENT_COMPLETE) && b.id != aligning)
+		first_barrier(g, &b);
+	if (step == ALIGNMENT_DAMAGED)
+		damaged(g, in, "its barriers are out of order");
+	else if (step == ALIGNMENT_COMPLETE)
+		aligned(g);
+	else
+		hold_back(g);
+}
+
+static void on_end(struct gate *g, struct input *in, const struct ring_elem *el)
+{
+	in->ended = true;
+	g->n_ended++;
+	if (el->ts == END_STOPPED)
+		g->stopped = true;
+	update_watermark(g);
+	if (alignment_ended(&g->alignment, (uint32_t)(in - g->inputs)) == ALIGNMENT_COMPLETE)
+		aligned(g);
+}
+
+void gate_abort(struct gate *g, uint64_t checkpoint_id)
+{
+	if (alignment_abort(&g->alignment, checkpoint_id))
+		hold_back(g);
+}
+
 /* ------------------------------------------------------------ elements */
 
 static void on_element(struct gate *g, struct input *in, const struct ring_elem *el)
@@ -212,12 +307,10 @@ static void on_element(struct gate *g, struct input *in, const struct ring_elem 
 		update_watermark(g);
 		break;
 	case ELEM_END:
-		in->ended = true;
-		g->n_ended++;
-		update_watermark(g);
+		on_end(g, in, el);
 		break;
 	case ELEM_BARRIER:
-		damaged(g, in, "a barrier, and this job takes no checkpoints");
+		on_barrier(g, in, el);
 		break;
 	case ELEM_LATENCY:
 		break; /* measured where it is asked for; operators never see it */
@@ -241,11 +334,17 @@ static bool read_input(struct gate *g, struct input *in)
 		default:
 			return n > 0;
 		}
+		if (__builtin_expect(el.kind == ELEM_BARRIER, 0) &&
+		    alignment_too_early(&g->alignment, (uint32_t)(in - g->inputs), (uint64_t)el.ts)) {
+			in->blocked = true;
+			return n > 0;
+		}
 		on_element(g, in, &el);
 		/* Behind the operators: the record lay in the ring for them. */
 		ring_release(&in->ring);
 		task_point(t);
-		if (__builtin_expect(t->hot.stopping || t->hot.timers_due || in->blocked, 0))
+		if (__builtin_expect(t->hot.stopping || t->hot.timers_due || t->hot.interrupt || in->blocked,
+			0))
 			return true;
 	}
 	return true;
@@ -265,19 +364,25 @@ void gate_run(struct gate *g)
 {
 	struct task *t = g->task;
 
-	while (!t->hot.stopping && g->n_ended < g->n_inputs) {
+	/* With a savepoint to stop with it ends no earlier than that is complete: sinks are to hear it. */
+	while (!t->hot.stopping && (g->n_ended < g->n_inputs || t->checkpoints.stop_id != 0)) {
 		bool any = false;
 
+		if (t->hot.interrupt) {
+			checkpoint_serve(t);
+			continue;
+		}
 		if (t->hot.timers_due)
 			chain_run_timers(t->chain);
-		for (uint32_t n = 0; n < g->n_inputs && !t->hot.stopping && !t->hot.timers_due; n++) {
+		for (uint32_t n = 0;
+		     n < g->n_inputs && !t->hot.stopping && !t->hot.timers_due && !t->hot.interrupt; n++) {
 			struct input *in = &g->inputs[g->next];
 
 			g->next = g->next + 1 == g->n_inputs ? 0 : g->next + 1;
 			if (!in->blocked && read_input(g, in))
 				any = true;
 		}
-		if (!any && !t->hot.timers_due)
+		if (!any && !t->hot.timers_due && !t->hot.interrupt)
 			task_wait_main(t, readable, g, INT64_MAX);
 	}
 	if (!t->hot.stopping)
@@ -317,6 +422,7 @@ struct gate *gate_create(struct task *t, struct operator *head, struct err *e)
 	g->task = t;
 	g->head = head;
 	g->watermark = WEIR_MIN_TIMESTAMP;
+	alignment_init(&g->alignment, !t->env->at_least_once);
 	return g;
 }
 
@@ -329,6 +435,7 @@ void gate_destroy(struct gate *g)
 		free(g->inputs[i].producer);
 	}
 	free(g->inputs);
+	alignment_fini(&g->alignment);
 	free(g->buffer);
 	free(g);
 }
@@ -336,6 +443,7 @@ void gate_destroy(struct gate *g)
 void gate_add_input(struct gate *g, const struct ring *ring, const char *producer,
     const struct graph_type *type)
 {
+	alignment_add_input(&g->alignment);
 	VEC_RESERVE(g->inputs, g->n_inputs, g->cap_inputs);
 	g->inputs[g->n_inputs++] = (struct input){
 		.ring = *ring,

@@ -2,8 +2,8 @@
  * The input gate of a task: all rings that lead to it, taken in turn.
  *
  * Order is kept within a ring and nowhere else.  The gate puts fragments together,
- * decodes, keeps the watermark (the minimum over the active inputs), and knows which inputs are idle,
- * blocked or at their end.  What is wrong in a ring fails the task with the ring, its producer and
+ * decodes, keeps the watermark (the minimum over the active inputs), aligns barriers, and knows which inputs
+ * are idle, blocked or at their end.  What is wrong in a ring fails the task with the ring, its producer and
  * what was found.
  */
 #ifndef WORKER_RUNTIME_GATE_H
@@ -25,6 +25,8 @@ void gate_add_input(struct gate *g, const struct ring *ring, const char *produce
 
 /* On the task's fiber: until every input has ended or the task stops. */
 void gate_run(struct gate *g);
+/* A checkpoint was given up: nobody is held back for it any more. Between elements. */
+void gate_abort(struct gate *g, uint64_t checkpoint_id);
 
 /* The slot's thread. */
 void gate_publish_tails(struct gate *g);

@@ -41,6 +41,10 @@ struct output {
 
 struct operator;
 struct task;
+struct snapshot_writer;
+struct snapshot_part;
+
+#define SNAPSHOT_PENDING 1
 
 /* What a source has after a poll. */
 enum source_status {
@@ -67,6 +71,19 @@ struct operator_type {
 	void (*end)(struct operator *op);
 	/* The processing time asked for with operator_set_timer has come. */
 	void (*timer)(struct operator *op, int64_t now_ms);
+
+	/*
+	 * State.  snapshot: write what a restored one needs, on the fiber at a barrier, without waiting; the
+	 * operator's section is open.  0, or SNAPSHOT_PENDING: written, but effects of earlier records are still
+	 * under way (messages not yet delivered): task_snapshot_done is due when they are.  -1: the checkpoint is declined.
+	 * restore: once for each part, after open, before the first element; parts of all subtasks come,
+	 * keyed ones only for own key groups.  A source hears of old subtasks that had ended by themselves,
+	 * and have no other part, by an entry "finished": u32 subtask, u32 parallelism.  NULL both: no state.
+	 */
+	int (*snapshot)(struct operator *op, uint64_t checkpoint_id, struct snapshot_writer *w, struct err *e);
+	int (*restore)(struct operator *op, struct snapshot_part *part, struct err *e);
+	/* The checkpoint is durable everywhere. On the fiber, between elements. NULL: not wanted. */
+	void (*notify_complete)(struct operator *op, uint64_t checkpoint_id);
 
 	/* Sources only: emit at most about a batch into op->out. deadline_ns (monotonic) is INT64_MAX on entry. */
 	enum source_status (*poll)(struct operator *op, int64_t *deadline_ns);
@@ -158,6 +175,13 @@ const char *task_param(const struct task *t, const char *name); /* the job's arg
 int64_t task_auto_watermark_ms(const struct task
 	*t); /* longest wait for a periodic watermark without input */
 
+/* The effects of everything before the barrier of this checkpoint are out; from this operator, on the slot's thread. */
+void task_snapshot_done(struct operator *op, uint64_t checkpoint_id);
+/* Whether the job takes checkpoints: positions are committed on notify_complete then, not by time. */
+bool task_checkpointing(const struct task *t);
+/* Whether this task begins with state from a checkpoint (known in open). */
+bool task_restored(const struct task *t);
+
 /*
  * Run fn(arg) on the attempt's connector thread, where it may wait (at most about 1 s a call).
  * `done` is set (release) and the slot woken when it has returned. arg must live until then; a
@@ -184,6 +208,7 @@ struct task_hot {
 	bool timers_due; /* some operator's processing-time timer has come */
 	bool out_dirty;  /* something is committed and maybe not published */
 	bool user_error; /* weir_fail said something that nobody took */
+	bool interrupt;  /* something is to be done between elements: a checkpoint */
 };
 void task_point_slow(struct task *t);
 static inline void task_point(struct task *t)
@@ -191,6 +216,13 @@ static inline void task_point(struct task *t)
 	struct task_hot *h = (struct task_hot *)(void *)t; /* first member */
 	if (--h->budget == 0 || atomic_load_explicit(h->attention, memory_order_relaxed) != 0)
 		task_point_slow(t);
+}
+
+/* A checkpoint waits for the task to be between two elements: a source's poll, which may have many records
+ * at hand, returns SOURCE_MORE when this is true after a task_point. */
+static inline bool task_interrupted(const struct task *t)
+{
+	return ((const struct task_hot *)(const void *)t)->interrupt;
 }
 
 /* ---- tables ---- */

@@ -284,18 +284,29 @@ static void partition_record(struct output *o, const struct record *r)
 	}
 }
 
-/* An element without payload, to every channel. */
-static void control(struct partition *p, enum elem_kind kind, int64_t value)
+/* An element that is no record, to every channel. */
+static void control(struct partition *p, enum elem_kind kind, int64_t value, const void *data, uint32_t len)
 {
 	for (uint32_t i = 0; i < p->n_edges; i++) {
 		struct edge *e = &p->edges[i];
 
 		for (uint32_t c = 0; c < e->n_channels; c++) {
-			if (p->task->hot.stopping || reserve(p, e, &e->rings[c], 0) == NULL)
+			void *to = p->task->hot.stopping ? NULL : reserve(p, e, &e->rings[c], len);
+
+			if (to == NULL)
 				return;
-			commit(p, &e->rings[c], (uint8_t)kind, 0, value, 0);
+			if (len > 0)
+				memcpy(to, data, len);
+			commit(p, &e->rings[c], (uint8_t)kind, 0, value, len);
 		}
 	}
+}
+
+void partition_barrier(struct partition *p, const struct barrier *b)
+{
+	const struct barrier_payload says = { b->trigger_wall_ms, b->kind, b->drain };
+
+	control(p, ELEM_BARRIER, (int64_t)b->id, &says, sizeof(says));
 }
 
 static void partition_watermark(struct output *o, int64_t ts)
@@ -305,20 +316,22 @@ static void partition_watermark(struct output *o, int64_t ts)
 	if (ts <= p->watermark)
 		return;
 	p->watermark = ts;
-	control(p, ELEM_WATERMARK, ts);
+	control(p, ELEM_WATERMARK, ts, NULL, 0);
 	metrics_set(p->task->metrics, METRIC_output_watermark, ts);
 }
 
 static void partition_status(struct output *o, bool idle)
 {
-	control((struct partition *)(void *)o, ELEM_STATUS, idle);
+	control((struct partition *)(void *)o, ELEM_STATUS, idle, NULL, 0);
 }
 
 static void partition_end(struct output *o)
 {
 	struct partition *p = (struct partition *)(void *)o;
 
-	control(p, ELEM_END, 0);
+	const struct task_checkpoints *cp = &p->task->checkpoints;
+
+	control(p, ELEM_END, cp->stopping && !cp->drained ? END_STOPPED : 0, NULL, 0);
 	partition_publish(p);
 }
 

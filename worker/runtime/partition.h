@@ -20,6 +20,8 @@ void partition_destroy(struct partition *p);
 /* Add a job edge with this task's producer sides of its rings. */
 int partition_attach(struct partition *p, uint32_t edge, struct err *e);
 struct output *partition_output(struct partition *p);
+/* A barrier to every channel, in order with the records. May wait. */
+void partition_barrier(struct partition *p, const struct barrier *b);
 /* The slot's thread: publish every ring. */
 void partition_publish(struct partition *p);
 

@@ -128,7 +128,8 @@ bool task_can_run(struct task *t)
 		return true;
 	if (t->hot.stopping && !t->wait_always)
 		return true;
-	if (t->wait_deadline_ns <= t->now->mono_ns || (t->wait_timers && t->next_timer_ms <= t->now->wall_ms))
+	if (t->wait_deadline_ns <= t->now->mono_ns ||
+	    (t->wait_timers && (t->next_timer_ms <= t->now->wall_ms || t->hot.interrupt)))
 		return true;
 	return t->ready != NULL && t->ready(t->ready_arg);
 }
@@ -233,6 +234,14 @@ static bool source_ready(void *arg)
 	return t->wakes_seen != t->now->wakes;
 }
 
+/* Behind the barrier of a savepoint that it stops with: until that is complete or given up. */
+static void rest(struct task *t)
+{
+	if (t->hot.timers_due)
+		chain_run_timers(t->chain);
+	task_wait_main(t, NULL, NULL, INT64_MAX);
+}
+
 static void run_source(struct task *t)
 {
 	struct operator *head = chain_head(t->chain);
@@ -242,6 +251,18 @@ static void run_source(struct task *t)
 		uint32_t wakes = t->now->wakes;
 		enum source_status status;
 
+		if (t->hot.interrupt) {
+			checkpoint_serve(t);
+			continue;
+		}
+		if (t->checkpoints.stopped) {
+			chain_end(t->chain);
+			return;
+		}
+		if (t->checkpoints.stop_id != 0) {
+			rest(t);
+			continue;
+		}
 		if (t->hot.timers_due)
 			chain_run_timers(t->chain);
 		if (t->hot.slow)
@@ -250,7 +271,9 @@ static void run_source(struct task *t)
 		task_check_user_error(t);
 		if (status == SOURCE_END) {
 			if (!t->hot.stopping)
-				chain_end_source(t->chain);
+				chain_last_watermark(t->chain);
+			if (!t->hot.stopping)
+				chain_end(t->chain);
 			return;
 		}
 		task_point(t);
@@ -270,6 +293,8 @@ static void task_main(void *arg)
 	if (!t->hot.stopping) {
 		report(t, TASK_INITIALIZING);
 		if (chain_open(t->chain, &e) != 0)
+			task_fail(t, "%s", e.msg);
+		if (!t->hot.stopping && checkpoint_restore(t, &e) != 0)
 			task_fail(t, "%s", e.msg);
 		if (!t->hot.stopping) {
 			report(t, TASK_RUNNING);
@@ -458,6 +483,7 @@ void task_destroy(struct task *t)
 		return;
 	fiber_destroy(t->fiber);
 	gate_destroy(t->gate);
+	checkpoint_fini(t);
 	chain_destroy(t->chain);
 	for (uint32_t i = 0; i < t->n_user_metrics; i++)
 		free(t->user_metrics[i].name);

@@ -14,6 +14,7 @@
 #include "shm/metrics.h"
 #include "worker/control.h"
 #include "worker/graph/job_graph.h"
+#include "worker/runtime/checkpoint.h"
 #include "worker/runtime/fiber.h"
 #include "worker/runtime/operator.h"
 #include "worker/runtime/slot.h"
@@ -22,6 +23,7 @@
 
 struct chain;
 struct gate;
+struct checkpoint_file;
 struct connector_thread;
 
 /* What all tasks of an attempt share; outlives them. Callbacks come from the slots' threads. */
@@ -40,6 +42,11 @@ struct task_env {
 	void (*metric_name)(void *arg, const struct task *t, uint32_t index,
 	    const char *name);                   /* NULL: not wanted */
 	void (*gone)(void *arg, struct slot *s); /* a task of it has been freed; NULL: not wanted */
+	bool checkpointing;
+	bool at_least_once;                    /* barriers hold no input back */
+	const struct checkpoint_file *restore; /* what the tasks begin with, NULL: nothing */
+	void (*ack)(void *arg, const struct ctl_ack *a);
+	void (*decline)(void *arg, const struct ctl_decline *d);
 	void *arg;
 };
 
@@ -76,6 +83,8 @@ struct task {
 	uint32_t wakes_seen; /* a source: of the slot's eventfd */
 	int64_t mark_ns;     /* time is accounted up to here */
 	int64_t next_timer_ms; /* wall; earliest of the operators' */
+
+	struct task_checkpoints checkpoints;
 
 	/* its end */
 	bool canceled, failed;

@@ -360,6 +360,30 @@ void keyed_table_remove(struct keyed_table *t, arena_ref ref)
 	}
 }
 
+static int each_slot(const struct keyed_table *t, const struct keyed_slot *slots, uint32_t from,
+    uint32_t mask, int (*fn)(void *arg, struct keyed_entry *e), void *arg)
+{
+	int rc = 0;
+
+	for (uint32_t i = from; i <= mask && rc == 0; i++)
+		if (slots[i].ref != 0)
+			rc = fn(arg, keyed_entry(t, slots[i].ref));
+	return rc;
+}
+
+int keyed_table_each(const struct keyed_table *t, uint32_t i, int (*fn)(void *arg, struct keyed_entry *e),
+    void *arg)
+{
+	const struct keyed_group *g = &t->groups[i];
+	int rc = 0;
+
+	if (g->slots != NULL)
+		rc = each_slot(t, g->slots, 0, g->mask, fn, arg);
+	if (g->old != NULL && rc == 0) /* what has been moved is in the new table */
+		rc = each_slot(t, g->old, g->old_moved, g->old_mask, fn, arg);
+	return rc;
+}
+
 void keyed_table_prefetch(const struct keyed_table *t, arena_ref ref)
 {
 	const struct keyed_entry *e = keyed_entry(t, ref);

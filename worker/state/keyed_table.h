@@ -91,6 +91,15 @@ static inline void *keyed_acc(struct keyed_entry *e)
 {
 	return e + 1;
 }
+/* Call fn for every entry of the i-th group of the range, in no order; it may not change the table. What fn
+ * returns other than 0 ends it and is returned. */
+int keyed_table_each(const struct keyed_table *t, uint32_t i, int (*fn)(void *arg, struct keyed_entry *e),
+    void *arg);
+/* The key's key_len bytes as they are stored: of a number its 8. */
+static inline const void *keyed_entry_key_bytes(const struct keyed_table *t, const struct keyed_entry *e)
+{
+	return (const uint8_t *)e + t->key_off;
+}
 /* The key as user functions see it; points into the entry. */
 void keyed_entry_key(const struct keyed_table *t, const struct keyed_entry *e, weir_key *key);
 
