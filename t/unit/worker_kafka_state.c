@@ -11,7 +11,7 @@
 static _Atomic int64_t n_seen, sum_seen, first_watermark, last_watermark;
 
 /* A sink that counts. */
-static void count_record(struct operator* op, const struct record *r)
+static void count_record(struct operator *op, const struct record *r)
 {
 	const fx_row *row = r->data;
 
@@ -20,7 +20,7 @@ static void count_record(struct operator* op, const struct record *r)
 	atomic_fetch_add(&sum_seen, row->a);
 	atomic_fetch_add(&n_seen, 1);
 }
-static void count_watermark(struct operator* op, int64_t ts)
+static void count_watermark(struct operator *op, int64_t ts)
 {
 	(void)op;
 	atomic_store(&last_watermark, ts);

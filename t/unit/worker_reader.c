@@ -48,7 +48,7 @@ static int64_t excluded_ns;
 static char user_error[256];
 static struct task *task;
 static struct reader *r;
-static struct operator* op;
+static struct operator *op;
 
 static int fake_fetch(struct fetcher *base, struct raw_message *out, unsigned max, struct err *e)
 {
@@ -91,12 +91,12 @@ __attribute__((format(printf, 2, 0))) static void ctx_fail(weir_ctx *ctx, const 
 }
 static const weir_ctx_api ctx_api = { .struct_size = sizeof(weir_ctx_api), .fail = ctx_fail };
 
-static int no_open(struct operator* o, struct err *e)
+static int no_open(struct operator *o, struct err *e)
 {
 	(void)o, (void)e;
 	return 0;
 }
-static void no_close(struct operator* o)
+static void no_close(struct operator *o)
 {
 	(void)o;
 }

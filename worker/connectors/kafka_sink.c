@@ -55,7 +55,7 @@ struct kafka_sink {
 	int64_t said_ns;
 };
 
-static struct kafka_sink *sink_of(struct operator* op)
+static struct kafka_sink *sink_of(struct operator *op)
 {
 	return (struct kafka_sink *)(void *)op;
 }
@@ -272,7 +272,7 @@ static bool all_delivered(void *arg)
 
 /* ---------------------------------------------------------------- operator */
 
-static int sink_open(struct operator* op, struct err *e)
+static int sink_open(struct operator *op, struct err *e)
 {
 	struct kafka_sink *s = sink_of(op);
 	const weir_function *fn = operator_fn(op, FN_SERIALIZER);
@@ -298,7 +298,7 @@ static int sink_open(struct operator* op, struct err *e)
 	return 0;
 }
 
-static void sink_close(struct operator* op)
+static void sink_close(struct operator *op)
 {
 	struct kafka_sink *s = sink_of(op);
 	const weir_function *fn = operator_fn(op, FN_SERIALIZER);
@@ -346,7 +346,7 @@ static void produce(struct kafka_sink *s, const weir_message_out *m)
 	}
 }
 
-static void sink_record(struct operator* op, const struct record *r)
+static void sink_record(struct operator *op, const struct record *r)
 {
 	struct kafka_sink *s = sink_of(op);
 	weir_message_out m;
@@ -381,7 +381,7 @@ static void sink_record(struct operator* op, const struct record *r)
 		serve_in(s, SERVE_EVERY_MS);
 }
 
-static void sink_end(struct operator* op)
+static void sink_end(struct operator *op)
 {
 	struct kafka_sink *s = sink_of(op);
 
@@ -393,14 +393,14 @@ static void sink_end(struct operator* op)
 	}
 }
 
-static void sink_timer(struct operator* op, int64_t now_ms)
+static void sink_timer(struct operator *op, int64_t now_ms)
 {
 	(void)now_ms;
 	serve(sink_of(op));
 }
 
 /* Nothing to write: what was produced before the barrier is delivered before the checkpoint is complete. */
-static int sink_snapshot(struct operator* op, uint64_t checkpoint_id, struct snapshot_writer *w,
+static int sink_snapshot(struct operator *op, uint64_t checkpoint_id, struct snapshot_writer *w,
     struct err *e)
 {
 	struct kafka_sink *s = sink_of(op);
@@ -419,7 +419,7 @@ static int sink_snapshot(struct operator* op, uint64_t checkpoint_id, struct sna
 	return SNAPSHOT_PENDING;
 }
 
-static int sink_restore(struct operator* op, struct snapshot_part *part, struct err *e)
+static int sink_restore(struct operator *op, struct snapshot_part *part, struct err *e)
 {
 	(void)part;
 	return err_set(e, ERR_INVALID, "%s: a sink with delivery at least once has no state to restore",

@@ -52,7 +52,7 @@ struct kafka_source {
 	int64_t said_ns;     /* that none is, 0: not said */
 };
 
-static struct kafka_source *source_of(struct operator* op)
+static struct kafka_source *source_of(struct operator *op)
 {
 	return (struct kafka_source *)(void *)op;
 }
@@ -127,7 +127,7 @@ static void run_close(void *arg)
 
 /* -------------------------------------------------------------- open, close */
 
-static int open_function(struct operator* op, enum fn_role role, struct err *e)
+static int open_function(struct operator *op, enum fn_role role, struct err *e)
 {
 	const weir_function *fn = operator_fn(op, role);
 
@@ -137,7 +137,7 @@ static int open_function(struct operator* op, enum fn_role role, struct err *e)
 	return 0;
 }
 
-static void close_function(struct operator* op, enum fn_role role)
+static void close_function(struct operator *op, enum fn_role role)
 {
 	const weir_function *fn = operator_fn(op, role);
 
@@ -146,7 +146,7 @@ static void close_function(struct operator* op, enum fn_role role)
 		fn->close(&op->ctx.pub);
 }
 
-static int source_open(struct operator* op, struct err *e)
+static int source_open(struct operator *op, struct err *e)
 {
 	struct kafka_source *s = source_of(op);
 	struct reader_host host = { &clock_system, host_excluded_ns, host_fail, host_user_error, op->task,
@@ -181,7 +181,7 @@ static void widen_complete(struct kafka_source *s)
 		s->complete[s->n_complete++] = -1;
 }
 
-static void source_close(struct operator* op)
+static void source_close(struct operator *op)
 {
 	struct kafka_source *s = source_of(op);
 
@@ -353,7 +353,7 @@ static void watch_first_answer(struct kafka_source *s, int64_t now_ns, int64_t *
 		*deadline_ns = check_ns;
 }
 
-static enum source_status source_poll(struct operator* op, int64_t *deadline_ns)
+static enum source_status source_poll(struct operator *op, int64_t *deadline_ns)
 {
 	struct kafka_source *s = source_of(op);
 	int64_t now_ns = clock_mono_ns(&clock_system);
@@ -413,7 +413,7 @@ static struct kafka_reader_place place_of(const struct kafka_source *s)
 		task_parallelism(s->op.task) };
 }
 
-static int source_snapshot(struct operator* op, uint64_t checkpoint_id, struct snapshot_writer *w,
+static int source_snapshot(struct operator *op, uint64_t checkpoint_id, struct snapshot_writer *w,
     struct err *e)
 {
 	struct kafka_source *s = source_of(op);
@@ -438,7 +438,7 @@ static int source_snapshot(struct operator* op, uint64_t checkpoint_id, struct s
 	return 0;
 }
 
-static int source_restore(struct operator* op, struct snapshot_part *part, struct err *e)
+static int source_restore(struct operator *op, struct snapshot_part *part, struct err *e)
 {
 	struct kafka_source *s = source_of(op);
 	struct kafka_reader_place place = place_of(s);
@@ -446,7 +446,7 @@ static int source_restore(struct operator* op, struct snapshot_part *part, struc
 	return kafka_state_restore(&s->state, &place, part, e);
 }
 
-static void source_notify_complete(struct operator* op, uint64_t checkpoint_id)
+static void source_notify_complete(struct operator *op, uint64_t checkpoint_id)
 {
 	struct kafka_source *s = source_of(op);
 	uint32_t n = kafka_held_take(&s->held, checkpoint_id, s->complete, reader_n_splits(s->reader));

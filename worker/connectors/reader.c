@@ -22,7 +22,7 @@ struct split {
 
 struct reader {
 	weir_out out; /* first: what the deserializer emits into */
-	struct operator* op;
+	struct operator *op;
 	struct reader_host host;
 	struct reader_options options;
 	struct fetcher *fetcher;
@@ -77,7 +77,7 @@ static void fail(struct reader *r, const char *sentence)
 
 static void deliver(struct reader *r, const void *data, uint32_t len, int64_t ts)
 {
-	struct operator* op = r->op;
+	struct operator *op = r->op;
 	struct record rec = { data, len, 0, ts };
 	struct split *s = r->current;
 	char sentence[ERR_MSG_MAX];
@@ -155,7 +155,7 @@ static void out_commit(weir_out *out, uint32_t len)
 
 /* ------------------------------------------------------------- life cycle */
 
-struct reader *reader_create(struct operator* op, const struct reader_host *host,
+struct reader *reader_create(struct operator *op, const struct reader_host *host,
     const struct reader_options *options, struct fetcher *fetcher)
 {
 	struct reader *r = xcalloc(1, sizeof(*r));

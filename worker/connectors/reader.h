@@ -45,7 +45,7 @@ struct reader_options {
 struct reader;
 
 /* op: the source, with its node, output and context. Borrows fetcher and clock. Freed with reader_destroy. */
-struct reader *reader_create(struct operator* op, const struct reader_host *host,
+struct reader *reader_create(struct operator *op, const struct reader_host *host,
     const struct reader_options *options, struct fetcher *fetcher);
 void reader_destroy(struct reader *r);
 

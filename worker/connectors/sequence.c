@@ -231,7 +231,7 @@ static void add_split(struct sequence *s, uint64_t next)
 		.idx = (uint32_t)(next % s->n_all_splits) };
 }
 
-static int sequence_snapshot(struct operator* op, uint64_t checkpoint_id, struct snapshot_writer *w,
+static int sequence_snapshot(struct operator *op, uint64_t checkpoint_id, struct snapshot_writer *w,
     struct err *e)
 {
 	const struct sequence *s = (const struct sequence *)(const void *)op;

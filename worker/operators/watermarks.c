@@ -138,7 +138,7 @@ static void watermarks_status(struct operator *op, bool idle)
 	(void)idle;
 }
 
-static int watermarks_snapshot(struct operator* op, uint64_t checkpoint_id, struct snapshot_writer *sw,
+static int watermarks_snapshot(struct operator *op, uint64_t checkpoint_id, struct snapshot_writer *sw,
     struct err *e)
 {
 	const struct watermarks_op *w = (const struct watermarks_op *)(const void *)op;

@@ -356,7 +356,7 @@ static int put_entry(void *arg, struct keyed_entry *entry)
 	return put_acc(ew, entry);
 }
 
-static int window_snapshot(struct operator* op, uint64_t checkpoint_id, struct snapshot_writer *sw,
+static int window_snapshot(struct operator *op, uint64_t checkpoint_id, struct snapshot_writer *sw,
     struct err *e)
 {
 	struct window_op *w = (struct window_op *)(void *)op;
