@@ -3,6 +3,7 @@
  */
 #include "supervisor/state_dir.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -110,6 +111,29 @@ int state_dir_workers_lock(const struct conf *conf, struct err *e)
 	return fd;
 }
 
+/*
+ * A supervisor that was killed while it wrote rest.port has left the temporary file. Jobs and checkpoints are
+ * swept by those who write them.  Nothing depends on it: what cannot be removed stays.
+ */
+static void sweep(const char *dir_path)
+{
+	static const char prefix[] = "rest.port.", suffix[] = ".tmp";
+	DIR *dir = opendir(dir_path);
+	struct dirent *entry;
+
+	if (dir == NULL)
+		return;
+	while ((entry = readdir(dir)) != NULL) {
+		size_t len = strlen(entry->d_name);
+
+		if (len >= sizeof(prefix) + sizeof(suffix) &&
+		    strncmp(entry->d_name, prefix, sizeof(prefix) - 1) == 0 &&
+		    strcmp(entry->d_name + len - (sizeof(suffix) - 1), suffix) == 0)
+			(void)unlinkat(dirfd(dir), entry->d_name, 0);
+	}
+	closedir(dir);
+}
+
 int state_dir_lock(const struct conf *conf, struct err *e)
 {
 	char *path = xasprintf("%s/supervisor.lock", conf->storage_dir), text[32] = "";
@@ -124,6 +148,8 @@ int state_dir_lock(const struct conf *conf, struct err *e)
 			err_set_errno(e, ERR_IO, "write %s", path);
 		else
 			rc = fd;
+		if (rc >= 0)
+			sweep(conf->storage_dir);
 	} else if (errno == EWOULDBLOCK) {
 		n = pread(fd, text, sizeof(text) - 1, 0);
 		text[n > 0 ? n : 0] = '\0';

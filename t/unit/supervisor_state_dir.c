@@ -78,6 +78,9 @@ static void test_make_and_lock(void)
 {
 	struct conf *c = conf_in_dir(NULL);
 	char *web = xasprintf("%s/state/web/flink-web-upload", dir), pid_text[32];
+	char *left = xasprintf("%s/rest.port.0123456789ab.tmp", c->storage_dir);
+	char *other = xasprintf("%s/other.tmp", c->storage_dir),
+	     *port = xasprintf("%s/rest.port", c->storage_dir);
 	struct stat st;
 	struct err e;
 	int fd, status;
@@ -97,12 +100,21 @@ static void test_make_and_lock(void)
 			1);
 	}
 	ok(waitpid(pid, &status, 0) == pid && status == 0, "a second one is told who has it");
+	ok(file_write_atomic(left, "1", 1, 0600, &e) == 0 &&
+		file_write_atomic(other, "1", 1, 0600, &e) == 0 &&
+		file_write_atomic(port, "1", 1, 0600, &e) == 0,
+	    "it is killed while it writes rest.port");
 	close(fd);
 	fd = state_dir_lock(c, &e);
 	ok(fd >= 0, "after its end the next one has it");
+	ok(access(left, F_OK) != 0, "and sweeps what was left of rest.port");
+	ok(access(other, F_OK) == 0 && access(port, F_OK) == 0, "and nothing else");
 	close(fd);
 	conf_destroy(c);
 	free(web);
+	free(left);
+	free(other);
+	free(port);
 }
 
 static void test_unusable(void)
