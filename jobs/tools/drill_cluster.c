@@ -49,6 +49,7 @@ static pid_t spawn(const struct drill_cluster *c, const char *path, const char *
 		return err_set_errno(e, ERR_IO, "%s/%s", c->dir, out);
 	for (n = 0; argv[n] != NULL; n++)
 		;
+	ASSERT(path != NULL && n > 0);
 	args = xcalloc(n + 1, sizeof(*args));
 	memcpy(args, argv, n * sizeof(*args)); /* execv's type has lost a const */
 	pid = fork();

@@ -186,10 +186,10 @@ static int pause_before(struct drill *d, const struct step *s, struct err *e)
 	if (d->n_kills < N_EARLY && d->o.checkpointing) {
 		int64_t until_ms = now_ms() + EARLY_MS;
 
-		while (!d->l.running && now_ms() < until_ms)
+		while ((!d->l.running || d->l.awaited) && now_ms() < until_ms)
 			if (drill_wait(d, 1, e) < 0)
 				return -1;
-		return drill_wait(d, ms % (CHECKPOINT_MS - 50), e);
+		return drill_wait(d, ms % (CHECKPOINT_MS / 2), e);
 	}
 	if (s->close) {
 		/* Counted from the kill before, a new start of the supervisor included. */

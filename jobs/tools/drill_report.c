@@ -1,6 +1,7 @@
 /* weir-drill's verdict. */
 #include <inttypes.h>
 
+#include "base/mem.h"
 #include "jobs/tools/drill.h"
 
 static int by_value(const void *a, const void *b)
@@ -63,18 +64,41 @@ static void report_left(const struct drill *d)
 		    d->c.orphan_ms_max, d->c.n_orphans);
 }
 
-static bool blame(bool bad, const char *sentence)
+/* Say each reason to fail: how many there are. */
+static unsigned blame(const struct drill *d)
 {
-	if (bad)
-		printf("  %s\n", sentence);
-	return bad;
+	const struct {
+		bool bad;
+		const char *sentence;
+	} reasons[] = {
+		{ d->v.n_expected == 0, "no window was complete" },
+		{ d->v.n_lost + d->v.n_wrong > 0, "results are lost or wrong" },
+		{ d->oracle.n_strange > 0, "the topic of the results has other messages" },
+		{ drill_interrupted != 0, "the drill was interrupted" },
+		{ !d->finished, "the job did not end by the last stop" },
+		{ d->c.n_died > 0, "the supervisor ended by itself" },
+		{ d->stop_status != 0, "the supervisor did not stop well" },
+		{ d->l.n_damaged > 0, "a checkpoint was damaged" },
+		{ d->left_processes + d->left_files > 0, "something was left behind" },
+		{ d->fds_after > d->fds_before || d->memfds_after > d->memfds_before,
+		    "the supervisor has more descriptors than before" },
+	};
+	unsigned i, n = 0;
+
+	for (i = 0; i < ARRAY_LEN(reasons); i++) {
+		if (reasons[i].bad) {
+			printf("  %s\n", reasons[i].sentence);
+			n++;
+		}
+	}
+	return n;
 }
 
 bool drill_report(const struct drill *d)
 {
 	const struct drill_verdict *v = &d->v;
 	double s = (double)(d->end_ns - d->t0_ns) / (double)NS_PER_S;
-	bool bad = false;
+	bool bad;
 
 	printf("\n%u kills in %.1f s, %u of them within 50 ms of the one before; %u stops, %u reloads, "
 	       "%u of %u savepoints taken, %u checkpoints, %u restores\n",
@@ -86,18 +110,7 @@ bool drill_report(const struct drill *d)
 	printf("\n%" PRId64 " windows of pages: %" PRId64 " lost, %" PRId64 " wrong, %" PRId64
 	       " written more than once\n",
 	    v->n_expected, v->n_lost, v->n_wrong, v->n_repeated);
-	/* Each of them is said: | and not ||. */
-	bad = blame(v->n_expected == 0, "no window was complete") |
-	    blame(v->n_lost + v->n_wrong > 0, "results are lost or wrong") |
-	    blame(d->oracle.n_strange > 0, "the topic of the results has other messages") |
-	    blame(drill_interrupted != 0, "the drill was interrupted") |
-	    blame(!d->finished, "the job did not end by the last stop") |
-	    blame(d->c.n_died > 0, "the supervisor ended by itself") |
-	    blame(d->stop_status != 0, "the supervisor did not stop well") |
-	    blame(d->l.n_damaged > 0, "a checkpoint was damaged") |
-	    blame(d->left_processes + d->left_files > 0, "something was left behind") |
-	    blame(d->fds_after > d->fds_before || d->memfds_after > d->memfds_before,
-		"the supervisor has more descriptors than before");
+	bad = blame(d) > 0;
 	printf("verdict: %s\nagain: weir drill --seed %" PRIu64 " --kills %" PRId64 " --rate %" PRId64
 	       "%s%s%s\n",
 	    bad ? "FAILED" : "nothing lost, nothing wrong, nothing left", d->o.seed, d->o.n_kills, d->o.rate,
