@@ -10,6 +10,7 @@
 #include "supervisor/reload.h"
 #include "supervisor/state_dir.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "t/tap.h"
@@ -117,6 +118,30 @@ static void test_make_and_lock(void)
 	free(port);
 }
 
+/* A supervisor is killed when it has just forked: the child has the lock for a moment more. */
+static void test_lock_of_the_dead(void)
+{
+	struct conf *c = conf_in_dir(NULL);
+	struct timespec moment = { 0, 200000000 };
+	int64_t t0_ns = clock_mono_ns(&clock_system);
+	struct err e;
+	int fd, status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		fd = state_dir_lock(c, &e);
+		if (fd >= 0 && fork() == 0)
+			nanosleep(&moment, NULL);
+		_exit(fd < 0);
+	}
+	ok(waitpid(pid, &status, 0) == pid && status == 0, "a supervisor takes the lock, forks and dies");
+	fd = state_dir_lock(c, &e);
+	ok(fd >= 0, "the next one has the lock as soon as the child has let it go");
+	ok(clock_mono_ns(&clock_system) - t0_ns >= 150 * NS_PER_MS, "for which it waits");
+	close(fd);
+	conf_destroy(c);
+}
+
 static void test_unusable(void)
 {
 	char *file = xasprintf("%s/file", dir), *override = xasprintf("env.log.dir=%s/file/log", dir);
@@ -172,6 +197,7 @@ int main(void)
 	test_defaults();
 	test_given();
 	test_make_and_lock();
+	test_lock_of_the_dead();
 	test_unusable();
 	test_reload();
 	ok(file_remove_tree(dir, &e) == 0, "nothing is left");
