@@ -1,4 +1,4 @@
-/* weir-drill reads the supervisor's log: in which phase a kill found the job, and how long it took to run again. */
+/* weir-drill reads the log of the supervisor: the phase that a kill found the job in, and times of recovery. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
