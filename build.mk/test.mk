@@ -3,6 +3,7 @@
 #   make check-quick    unit tests and simulation
 #   make check          everything that a change must pass
 #   make check-GROUP    unit, sim, cluster, kafka, fuzz, asan, tsan
+#   make campaign       2,000 kills by weir drill on a real broker; KILLS and SEED change it
 #   make lint           as TAP, one test a check
 
 PROVE     := prove --exec '' --failures --timer
@@ -14,7 +15,7 @@ TSAN_UNITS    := $(call unit_names,shm_ring_threads worker_slot worker_task work
 FUZZ_SECONDS  ?= 10
 
 .PHONY: check check-quick check-unit check-sim check-cluster check-kafka check-fuzz check-asan check-tsan \
-        asan tsan lint format bench fuzz playground test-programs
+        asan tsan lint format bench fuzz playground campaign test-programs
 test-programs: all unit sim
 check: test-programs
 	@t/check unit sim cluster kafka fuzz asan tsan
@@ -58,6 +59,9 @@ lint: all
 	$(PROVE) t/lint
 format:
 	clang-format-14 -i $$(git ls-files '*.c' '*.h')
+campaign: all
+	@WEIR_REQUIRE_KAFKA=1 t/kafka/with-broker sh -c 'exec $(O)/weir drill --kafka "$$WEIR_KAFKA" \
+	    --kills $(or $(KILLS),2000) $(if $(SEED),--seed $(SEED))'
 bench: all benches
 	@t/bench/run $(BENCH)
 playground: deps all

@@ -3,6 +3,7 @@
  */
 #include "supervisor/state_dir.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -12,6 +13,9 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+
+#define LOCK_RETRY_NS 2000000
+#define LOCK_RETRIES  1000 /* 2 s in all */
 
 static char *default_dir(struct err *e)
 {
@@ -110,6 +114,60 @@ int state_dir_workers_lock(const struct conf *conf, struct err *e)
 	return fd;
 }
 
+/*
+ * A supervisor that was killed while it wrote rest.port has left the temporary file. Jobs and checkpoints are
+ * swept by those who write them.  Nothing depends on it: what cannot be removed stays.
+ */
+static void sweep(const char *dir_path)
+{
+	static const char prefix[] = "rest.port.", suffix[] = ".tmp";
+	DIR *dir = opendir(dir_path);
+	struct dirent *entry;
+
+	if (dir == NULL)
+		return;
+	while ((entry = readdir(dir)) != NULL) {
+		size_t len = strlen(entry->d_name);
+
+		if (len >= sizeof(prefix) + sizeof(suffix) &&
+		    strncmp(entry->d_name, prefix, sizeof(prefix) - 1) == 0 &&
+		    strcmp(entry->d_name + len - (sizeof(suffix) - 1), suffix) == 0)
+			(void)unlinkat(dirfd(dir), entry->d_name, 0);
+	}
+	closedir(dir);
+}
+
+/* Whether the process that wrote its pid here is no more. */
+static bool holder_is_gone(int fd)
+{
+	char text[32] = "";
+	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+	long pid = n > 0 ? strtol(text, NULL, 10) : 0;
+
+	return pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+}
+
+/*
+ * flock is shared with forked children. One that had just been forked when its supervisor was killed holds
+ * the lock until it has closed what it inherited: that is waited for, a living supervisor is not.
+ */
+static int lock_of_the_living(int fd)
+{
+	const struct timespec pause = { 0, LOCK_RETRY_NS };
+	int i;
+
+	for (i = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; i++) {
+		if (errno != EWOULDBLOCK)
+			return -1;
+		if (i == LOCK_RETRIES || !holder_is_gone(fd)) {
+			errno = EWOULDBLOCK;
+			return -1;
+		}
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
 int state_dir_lock(const struct conf *conf, struct err *e)
 {
 	char *path = xasprintf("%s/supervisor.lock", conf->storage_dir), text[32] = "";
@@ -118,12 +176,14 @@ int state_dir_lock(const struct conf *conf, struct err *e)
 
 	if (fd < 0) {
 		err_set_errno(e, ERR_IO, "open %s", path);
-	} else if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+	} else if (lock_of_the_living(fd) == 0) {
 		n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
 		if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)n, 0) != n)
 			err_set_errno(e, ERR_IO, "write %s", path);
 		else
 			rc = fd;
+		if (rc >= 0)
+			sweep(conf->storage_dir);
 	} else if (errno == EWOULDBLOCK) {
 		n = pread(fd, text, sizeof(text) - 1, 0);
 		text[n > 0 ? n : 0] = '\0';

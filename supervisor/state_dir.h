@@ -19,6 +19,7 @@ int state_dir_resolve(struct conf *conf, struct err *e);
 int state_dir_make(const struct conf *conf, struct err *e);
 /*
  * Take <storageDir>/supervisor.lock for the life of this process.
+ * Waits, at most 2 s, for a child of a dead supervisor that has not yet closed what it inherited.
  * Returns the descriptor that holds it, or -1: ERR_CONFLICT names the pid that has it.
  */
 int state_dir_lock(const struct conf *conf, struct err *e);

@@ -10,6 +10,7 @@
 #include "supervisor/reload.h"
 #include "supervisor/state_dir.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "t/tap.h"
@@ -78,6 +79,9 @@ static void test_make_and_lock(void)
 {
 	struct conf *c = conf_in_dir(NULL);
 	char *web = xasprintf("%s/state/web/flink-web-upload", dir), pid_text[32];
+	char *left = xasprintf("%s/rest.port.0123456789ab.tmp", c->storage_dir);
+	char *other = xasprintf("%s/other.tmp", c->storage_dir),
+	     *port = xasprintf("%s/rest.port", c->storage_dir);
 	struct stat st;
 	struct err e;
 	int fd, status;
@@ -97,12 +101,45 @@ static void test_make_and_lock(void)
 			1);
 	}
 	ok(waitpid(pid, &status, 0) == pid && status == 0, "a second one is told who has it");
+	ok(file_write_atomic(left, "1", 1, 0600, &e) == 0 &&
+		file_write_atomic(other, "1", 1, 0600, &e) == 0 &&
+		file_write_atomic(port, "1", 1, 0600, &e) == 0,
+	    "it is killed while it writes rest.port");
 	close(fd);
 	fd = state_dir_lock(c, &e);
 	ok(fd >= 0, "after its end the next one has it");
+	ok(access(left, F_OK) != 0, "and sweeps what was left of rest.port");
+	ok(access(other, F_OK) == 0 && access(port, F_OK) == 0, "and nothing else");
 	close(fd);
 	conf_destroy(c);
 	free(web);
+	free(left);
+	free(other);
+	free(port);
+}
+
+/* A supervisor is killed when it has just forked: the child has the lock for a moment more. */
+static void test_lock_of_the_dead(void)
+{
+	struct conf *c = conf_in_dir(NULL);
+	struct timespec moment = { 0, 200000000 };
+	int64_t t0_ns = clock_mono_ns(&clock_system);
+	struct err e;
+	int fd, status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		fd = state_dir_lock(c, &e);
+		if (fd >= 0 && fork() == 0)
+			nanosleep(&moment, NULL);
+		_exit(fd < 0);
+	}
+	ok(waitpid(pid, &status, 0) == pid && status == 0, "a supervisor takes the lock, forks and dies");
+	fd = state_dir_lock(c, &e);
+	ok(fd >= 0, "the next one has the lock as soon as the child has let it go");
+	ok(clock_mono_ns(&clock_system) - t0_ns >= 150 * NS_PER_MS, "for which it waits");
+	close(fd);
+	conf_destroy(c);
 }
 
 static void test_unusable(void)
@@ -160,6 +197,7 @@ int main(void)
 	test_defaults();
 	test_given();
 	test_make_and_lock();
+	test_lock_of_the_dead();
 	test_unusable();
 	test_reload();
 	ok(file_remove_tree(dir, &e) == 0, "nothing is left");
