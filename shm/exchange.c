@@ -235,21 +235,32 @@ static struct doorbell *peer(struct exchange *x, uint32_t self, uint32_t other)
 	return self == other ? NULL : &x->bells[other];
 }
 
+/* The ring's mapping for one side. NULL: there is no such ring, its slot is not here, or no memory. */
+static void *side_base(struct exchange *x, uint32_t id, bool producer, struct err *e)
+{
+	uint32_t slot;
+
+	if (id >= x->header.n_rings) {
+		err_set(e, ERR_INTERNAL, "ring %" PRIu32 " is not one of %" PRIu32, id, x->header.n_rings);
+		return NULL;
+	}
+	slot = producer ? x->table[id].producer_slot : x->table[id].consumer_slot;
+	if (!x->own[slot]) {
+		err_set(e, ERR_INTERNAL, "ring %" PRIu32 " is %s by slot %" PRIu32 ", which is not in this process", id,
+		    producer ? "written" : "read", slot);
+		return NULL;
+	}
+	return map_ring(x, id, e);
+}
+
 int exchange_producer(struct exchange *x, uint32_t id, struct ring *r, struct err *e)
 {
 	const struct exchange_ring_entry *t;
-	void *base;
+	void *base = side_base(x, id, true, e);
 
-	if (id >= x->header.n_rings)
-		return err_set(e, ERR_INTERNAL, "ring %" PRIu32 " is not one of %" PRIu32, id,
-		    x->header.n_rings);
-	t = &x->table[id];
-	if (!x->own[t->producer_slot])
-		return err_set(e, ERR_INTERNAL, "ring %" PRIu32 " is written by slot %" PRIu32
-		    ", which is not in this process", id, t->producer_slot);
-	base = map_ring(x, id, e);
 	if (base == NULL)
 		return -1;
+	t = &x->table[id];
 	ring_init_producer(r, ring_map_producer_page(base), ring_map_consumer_page(base), ring_map_data(base),
 	    t->size_bytes, peer(x, t->producer_slot, t->consumer_slot));
 	r->id = id;
@@ -259,18 +270,11 @@ int exchange_producer(struct exchange *x, uint32_t id, struct ring *r, struct er
 int exchange_consumer(struct exchange *x, uint32_t id, struct ring *r, struct err *e)
 {
 	const struct exchange_ring_entry *t;
-	void *base;
+	void *base = side_base(x, id, false, e);
 
-	if (id >= x->header.n_rings)
-		return err_set(e, ERR_INTERNAL, "ring %" PRIu32 " is not one of %" PRIu32, id,
-		    x->header.n_rings);
-	t = &x->table[id];
-	if (!x->own[t->consumer_slot])
-		return err_set(e, ERR_INTERNAL, "ring %" PRIu32 " is read by slot %" PRIu32
-		    ", which is not in this process", id, t->consumer_slot);
-	base = map_ring(x, id, e);
 	if (base == NULL)
 		return -1;
+	t = &x->table[id];
 	ring_init_consumer(r, ring_map_producer_page(base), ring_map_consumer_page(base), ring_map_data(base),
 	    t->size_bytes, peer(x, t->consumer_slot, t->producer_slot));
 	r->id = id;
